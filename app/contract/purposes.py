@@ -1,0 +1,70 @@
+"""The three purposes a LoRA can have, as data: every page and preset reads its wording and advice from here."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+PurposeKey = Literal["style", "character", "concept"]
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """One purpose: what it means, how to label for it, and the prompts that test it.
+
+    `prompts` are templates with `{trigger}`; they are drawn at every sample point and judged in the review.
+    """
+
+    key: PurposeKey
+    label: str
+    sentence: str
+    example: str
+    labeling: str
+    prompts: tuple[str, ...]
+    trains_text_encoder: bool
+
+
+PURPOSES: dict[PurposeKey, Purpose] = {
+    "style": Purpose(
+        key="style",
+        label="Style",
+        sentence="A way of drawing or photographing, whatever the subject.",
+        example="20–100 pictures by one hand: ink sketches of people, streets and animals.",
+        labeling="Describe what is in each picture and leave the style itself unsaid, "
+        "so that the trigger word comes to mean the style.",
+        prompts=(
+            "{trigger}, a cat sitting on a chair",
+            "{trigger}, portrait of a woman",
+            "{trigger}, a house by a lake",
+            "{trigger}, a red bicycle",
+        ),
+        trains_text_encoder=False,
+    ),
+    "character": Purpose(
+        key="character",
+        label="Character",
+        sentence="One person, creature or figure that stays itself in every scene.",
+        example="15–50 pictures of one fox in a blue scarf: near, far, front, side, varied places.",
+        labeling="Name what changes (pose, clothes, place) and leave out what always stays, "
+        "so that the trigger word carries the identity.",
+        prompts=(
+            "{trigger}, portrait, looking at the viewer",
+            "{trigger}, full body, walking in a park",
+            "{trigger}, wearing a yellow raincoat",
+            "{trigger}, from behind, at night in a city",
+        ),
+        trains_text_encoder=True,
+    ),
+    "concept": Purpose(
+        key="concept",
+        label="Concept",
+        sentence="A thing, pose, outfit or idea the base model does not know.",
+        example="20–60 pictures of one kind of paper lantern, in many rooms and lights.",
+        labeling="Describe everything around the concept and name the concept only by its trigger word.",
+        prompts=(
+            "{trigger}, on a wooden table",
+            "{trigger}, outdoors in the snow",
+            "a child holding {trigger}",
+            "{trigger}, close-up",
+        ),
+        trains_text_encoder=True,
+    ),
+}

@@ -1,0 +1,119 @@
+"""Making a run: its folder first, its row last, so that a row never points at half a run."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from app.config import Settings
+from app.contract.events import EventLog, Queued
+from app.contract.rundir import DatasetRow, RunDir, publish
+from app.contract.spec import RenderSpec, TrainSpec, read_spec
+from app.contract.state import read_state
+from app.errors import Conflict, Invalid, NotFound
+from app.launch.freeze import freeze
+from app.store import history, images, projects, runs
+from app.store.db import read, write
+from app.store.models import Run
+
+STRENGTHS = (0.0, 0.4, 0.6, 0.8, 1.0, 1.2)
+
+
+def run_dir(settings: Settings, run: Run) -> RunDir:
+    """The folder of a run."""
+    return RunDir(settings.runs / run.dir)
+
+
+def slug(name: str) -> str:
+    """A folder-safe form of a name: ASCII words joined by dashes, `run` when nothing is left."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40] or "run"
+
+
+def start_training(settings: Settings, engine: Engine, project_id: int, spec: TrainSpec) -> Run:
+    """Freeze the project's dataset, write the run folder and queue the run.
+
+    Raises Invalid when there are no images, or when the base model is a single file or not where it was.
+    """
+    if not Path(spec.base.path).exists():
+        raise Invalid(
+            f"The base model {spec.base.name} is no longer at {spec.base.path}.",
+            "Name its folder again under Base models, or choose another base.",
+        )
+    if Path(spec.base.path).is_file():
+        raise Invalid(
+            f"{spec.base.name} is a single file; training takes a diffusers folder so far.",
+            "Convert it to a diffusers folder, or choose another base.",
+            field="base_id",
+        )
+    with read(engine) as session:
+        rows = images.training_rows(session, project_id)
+    if not rows:
+        raise Invalid("The project has no images to train on.", "Add images first.")
+    dataset = freeze(settings, spec, rows)
+    with write(engine) as session:
+        pinned = history.newest(session, project_id)
+        return _queue(settings, session, project_id, spec, dataset, history_id=pinned)
+
+
+def start_sweep(settings: Settings, engine: Engine, run_id: int, step: int, strengths: Sequence[float]) -> Run:
+    """Queue a render run that draws a checkpoint's prompts at several strengths.
+
+    Raises NotFound for a step without a checkpoint, Invalid for strengths outside -2 to 2 or none.
+    """
+    wanted = tuple(sorted({round(strength, 2) for strength in strengths}))
+    if not wanted or any(abs(strength) > 2 for strength in wanted):
+        raise Invalid(
+            "Strengths are numbers from -2 to 2.", "Give one or more, such as 0.6, 0.8, 1.", field="strengths"
+        )
+    with read(engine) as session:
+        parent = runs.get(session, run_id)
+    folder = run_dir(settings, parent)
+    spec = read_spec(folder.spec.read_text(encoding="utf-8"))
+    saved = [saved for saved in read_state(folder.events).checkpoints if saved.step == step]
+    if not saved or not isinstance(spec, TrainSpec):
+        raise NotFound(f"{parent.name} has no checkpoint at step {step}.", "Choose one of its checkpoints.")
+    render = RenderSpec(
+        name=f"{parent.name} · step {step} · strengths",
+        project=spec.project,
+        base=spec.base,
+        lora_path=str(folder.lora(step)),
+        lora_sha256=saved[0].sha256,
+        step=step,
+        strengths=wanted,
+        sampling=spec.sampling,
+    )
+    with write(engine) as session:
+        return _queue(settings, session, parent.project_id, render, [], parent_id=run_id)
+
+
+def _queue(
+    settings: Settings,
+    session: Session,
+    project_id: int,
+    spec: TrainSpec | RenderSpec,
+    dataset: Sequence[DatasetRow],
+    *,
+    parent_id: int | None = None,
+    history_id: int = 0,
+) -> Run:
+    projects.get(session, project_id)
+    name = f"{runs.next_number(session):04d}-{slug(spec.name)}"
+    folder = RunDir(settings.runs / name)
+    folder.path.mkdir(parents=True)
+    publish(folder.dataset, "".join(row.model_dump_json() + "\n" for row in dataset).encode())
+    publish(folder.spec, spec.model_dump_json(indent=2).encode())
+    EventLog(folder.events, attempt=0).append(Queued())
+    return runs.create(session, project_id, spec.kind, spec.name, name, parent_id=parent_id, history_id=history_id)
+
+
+def stop(settings: Settings, engine: Engine, run_id: int) -> None:
+    """Ask a run to stop; it saves first. Raises Conflict when it is over already."""
+    with read(engine) as session:
+        run = runs.get(session, run_id)
+    if run.status not in ("queued", "running"):
+        raise Conflict(f"{run.name} is over already ({run.status}).")
+    run_dir(settings, run).stop.touch()

@@ -1,0 +1,28 @@
+"""What a training draft is made for, read from the store."""
+
+from sqlalchemy.orm import Session
+
+from app.contract.spec import BaseModelRef
+from app.errors import Conflict
+from app.launch.draft import Subject
+from app.store import projects
+from app.store.models import Base
+
+
+def subject_of(session: Session, project_id: int, base: Base) -> Subject:
+    """Return the project's facts with a base. Raises Conflict while the base is not hashed or has gone."""
+    if base.is_missing:
+        raise Conflict(
+            f"{base.name} is no longer at {base.path}.", "Name its folder again under Base models.", "base_id"
+        )
+    if not base.sha256:
+        raise Conflict(f"{base.name} is still being hashed.", "Wait a moment, then try again.", "base_id")
+    project = projects.get(session, project_id)
+    return Subject(
+        project=project.name,
+        purpose=project.purpose,
+        trigger_word=project.trigger_word,
+        base=BaseModelRef(name=base.name, path=base.path, family=base.family, sha256=base.sha256),
+        resolution_px=base.resolution_px,
+        image_count=projects.counts(session, project_id).images,
+    )

@@ -1,0 +1,103 @@
+"""Base models: the list, the folder they are looked for in, and how far their hashing is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from sqlalchemy import Engine
+
+from app.config import Settings
+from app.contract.families import FAMILIES
+from app.errors import Invalid
+from app.launch.base_scan import known_folder
+from app.render import is_htmx, page, partial
+from app.store import bases
+from app.store.db import read
+from app.store.models import Base
+from app.wiring import OwnSettings, Scan, Store
+
+router = APIRouter()
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A base as the list shows it."""
+
+    row: Base
+    family_label: str
+
+    @property
+    def is_hashing(self) -> bool:
+        """Whether its hash is still being worked out."""
+        return self.row.sha256 is None and not self.row.is_missing
+
+
+@dataclass(frozen=True)
+class IndexPage:
+    """The list and the folder form."""
+
+    listed: Sequence[Listed]
+    is_hashing: bool
+    folder: str
+    folder_error: str = ""
+    was_scanned: bool = False
+    area: str = "bases"
+
+
+@router.get("/bases")
+def index(request: Request, store: Store, settings: OwnSettings) -> HTMLResponse:
+    """Show the list and the folder form."""
+    return page(request, "bases/index", _index_page(store, settings))
+
+
+@router.get("/bases/list")
+def listing(request: Request, store: Store, settings: OwnSettings) -> HTMLResponse:
+    """Show the list alone; polled while a base is hashed."""
+    return partial(request, "bases/listing", _index_page(store, settings))
+
+
+@router.post("/bases")
+def scan(
+    request: Request, store: Store, settings: OwnSettings, base_scan: Scan, folder: Annotated[str, Form()] = ""
+) -> Response:
+    """Look for base models in a folder and remember it."""
+    typed, error = folder.strip().strip("\"'"), ""
+    try:
+        base_scan.start(read_folder(typed))
+    except Invalid as refusal:
+        error = f"{refusal.message} {refusal.hint}".strip()
+    except OSError as problem:
+        error = f"{typed} cannot be read: {problem.strerror or problem}. Give a folder that you may read."
+    if not error and not is_htmx(request):
+        return RedirectResponse("/bases", 303)
+    shown = replace(_index_page(store, settings, typed if error else None, error), was_scanned=not error)
+    status = 422 if error else 200
+    if is_htmx(request):
+        return partial(request, "bases/folder", shown, status)
+    return page(request, "bases/index", shown, status)
+
+
+def read_folder(text: str) -> Path:
+    """Return a full path. Raises Invalid for none and for one that starts nowhere."""
+    path = Path(text).expanduser()
+    if not text or not path.is_absolute():
+        raise Invalid(
+            f"{text} is not a full path." if text else "There is no path.",
+            "Give the folder from its root on.",
+            field="folder",
+        )
+    return path
+
+
+def _index_page(store: Engine, settings: Settings, typed: str | None = None, error: str = "") -> IndexPage:
+    with read(store) as session:
+        listed = [Listed(row, FAMILIES[row.family].label) for row in bases.listed(session)]
+    return IndexPage(
+        listed=listed,
+        is_hashing=any(each.is_hashing for each in listed),
+        folder=str(known_folder(store, settings)) if typed is None else typed,
+        folder_error=error,
+    )

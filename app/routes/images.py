@@ -1,0 +1,274 @@
+"""Images of a project: the grid, dropped files, removal, repeats."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Annotated
+from urllib.parse import unquote
+
+from fastapi import APIRouter, Form, Header, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from sqlalchemy.orm import Session
+from starlette.datastructures import UploadFile
+
+from app.collect.imports import OUTCOME_LABELS, ImportJobs, ImportProgress, Outcome, take_file
+from app.collect.pictures import MAX_BYTES, THUMB_SIDE_PX
+from app.errors import AppError, Invalid
+from app.next_step import NextStep, next_step, standing
+from app.render import is_htmx, page, partial
+from app.store import images, projects
+from app.store.db import read, write
+from app.store.images import ImageRow
+from app.store.models import Project
+from app.store.projects import ProjectCounts
+from app.wiring import Imports, OwnSettings, Store
+
+router = APIRouter()
+
+# Full rows at 1 to 6, 8, 10 and 12 columns, since each page of the grid is laid out by itself.
+PAGE = 240
+MAX_NAME = 200
+# A little above what a picture may have, so that the refusal is ours and names the file.
+MAX_DROP_BYTES = MAX_BYTES + 1_000_000
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One picture of the grid, with the size of its thumbnail in pixels."""
+
+    id: int
+    name: str
+    thumb: str
+    width_px: int
+    height_px: int
+    repeats: int
+    caption: str
+
+
+@dataclass(frozen=True)
+class GridPart:
+    """One page of the grid; `after` is where the next begins, None behind the last."""
+
+    project_id: int
+    tiles: Sequence[Tile]
+    after: int | None
+
+
+@dataclass(frozen=True)
+class IndexPage:
+    """The images page; the fields of its partials stand here too."""
+
+    project: Project
+    counts: ProjectCounts
+    step: NextStep
+    caption_url: str
+    project_id: int
+    tiles: Sequence[Tile]
+    after: int | None
+    progress: ImportProgress | None
+    refused: Sequence[Outcome] = ()
+    section: str = "images"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How many pictures there are, and the next step."""
+
+    project: Project
+    counts: ProjectCounts
+    step: NextStep
+    caption_url: str
+    section: str = "images"
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """What became of one file, and its tile where it has one."""
+
+    outcome: Outcome
+    label: str
+    tile: Tile | None
+
+
+@router.get("/projects/{project_id}/images")
+def index(request: Request, project_id: int, store: Store, imports: Imports, after: int = 0) -> HTMLResponse:
+    """Show the first page of the grid (a later one with `after`), and the ways in."""
+    with read(store) as session:
+        return page(request, "images/index", _index_page(session, project_id, imports, after))
+
+
+@router.get("/projects/{project_id}/images/grid")
+def grid(request: Request, project_id: int, store: Store, after: int = 0) -> HTMLResponse:
+    """Show the next page of the grid."""
+    with read(store) as session:
+        projects.get(session, project_id)
+        return partial(request, "images/grid", _grid(session, project_id, after))
+
+
+@router.get("/projects/{project_id}/images/summary")
+def summary(request: Request, project_id: int, store: Store) -> HTMLResponse:
+    """Show how many pictures there are, after files came in or went."""
+    with read(store) as session:
+        return partial(request, "images/summary", _summary(session, project_id))
+
+
+@router.post("/projects/{project_id}/images", max_body_size=MAX_DROP_BYTES)
+async def drop(
+    request: Request,
+    project_id: int,
+    store: Store,
+    imports: Imports,
+    settings: OwnSettings,
+    x_file_name: Annotated[str, Header()] = "",
+) -> Response:
+    """Take one file as the raw body, named by the X-File-Name header, or several from a plain form."""
+
+    def take(name: str, data: bytes) -> Dropped:
+        with read(store) as session:
+            projects.get(session, project_id)
+        outcome = take_file(settings, store, project_id, read_file_name(name), data)
+        return _dropped(store, outcome)
+
+    def answer_plain(taken: Sequence[Dropped]) -> Response:
+        refused = [each.outcome for each in taken if each.outcome.status == "refused"]
+        if not refused:
+            return RedirectResponse(f"/projects/{project_id}/images", 303)
+        with read(store) as session:
+            return page(request, "images/index", _index_page(session, project_id, imports, 0, refused), 422)
+
+    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+        async with request.form() as form:
+            files = [each for each in form.getlist("files") if isinstance(each, UploadFile) and each.filename]
+            taken = [await run_in_threadpool(take, each.filename or "", await each.read()) for each in files]
+        return await run_in_threadpool(answer_plain, taken)
+    dropped = await run_in_threadpool(take, x_file_name, await request.body())
+    return partial(request, "images/drop", dropped, 422 if dropped.outcome.status == "refused" else 200)
+
+
+@router.post("/projects/{project_id}/images/remove")
+def remove_selected(
+    request: Request, project_id: int, store: Store, image: Annotated[list[int] | None, Form()] = None
+) -> Response:
+    """Take the selected images out of the project; their originals stay on the disk."""
+    if not image:
+        raise Invalid("No picture is selected.", "Select one or more, then remove them.")
+    with write(store) as session:
+        gone = [images.remove(session, row.id, "you") for row in _of_project(session, project_id, image)]
+    if not is_htmx(request):
+        return RedirectResponse(f"/projects/{project_id}/images", 303)
+    answer = partial(request, "images/removed", {"removed": gone})
+    answer.headers["HX-Trigger"] = "images-changed"
+    return answer
+
+
+@router.post("/images/{image_id}/remove")
+def remove(request: Request, image_id: int, store: Store) -> Response:
+    """Take one image out of its project and go on with the one behind it."""
+    with write(store) as session:
+        previous_id, next_id, _, _ = images.neighbours(session, images.get(session, image_id))
+        gone = images.remove(session, image_id, "you")
+    onward = next_id or previous_id
+    url = f"/images/{onward}" if onward else f"/projects/{gone.project_id}/images"
+    if is_htmx(request):
+        return Response(status_code=204, headers={"HX-Redirect": url})
+    return RedirectResponse(url, 303)
+
+
+@router.post("/images/{image_id}/repeats")
+def repeats(request: Request, image_id: int, store: Store, repeats: Annotated[str, Form()] = "") -> Response:
+    """Set how often the image is seen in an epoch."""
+    text, error = repeats.strip(), ""
+    try:
+        if not (text.isascii() and text.isdigit()):
+            raise Invalid(f"{text or 'Nothing'} is no whole number.", f"Give 1 to {images.MAX_REPEATS}.")
+        with write(store) as session:
+            images.set_repeats(session, image_id, int(text))
+    except Invalid as refusal:
+        error = f"{refusal.message} {refusal.hint}"
+        if not is_htmx(request):
+            raise
+    if not is_htmx(request):
+        return RedirectResponse(f"/images/{image_id}", 303)
+    shown = {"image_id": image_id, "repeats": text, "repeats_error": error, "is_saved": not error}
+    return partial(request, "images/repeats", shown, 422 if error else 200)
+
+
+def read_file_name(header: str) -> str:
+    """Return the bare, printable file name of a percent-encoded header; never a path."""
+    decoded = unquote(header, errors="replace").replace("\\", "/")
+    name = "".join(letter for letter in PurePath(decoded).name if letter.isprintable()).strip()
+    if len(name) <= MAX_NAME:
+        return name or "unnamed"
+    suffix = PurePath(name).suffix[:10]
+    return name[: MAX_NAME - len(suffix)] + suffix
+
+
+def tile(row: ImageRow) -> Tile:
+    """A picture as the grid shows it."""
+    scale = min(1.0, THUMB_SIDE_PX / max(row.width_px, row.height_px))
+    return Tile(
+        id=row.id,
+        name=row.name,
+        thumb=f"/media/thumbs/{row.sha256}.webp",
+        width_px=max(1, round(row.width_px * scale)),
+        height_px=max(1, round(row.height_px * scale)),
+        repeats=row.repeats,
+        caption=(row.caption or "").strip(),
+    )
+
+
+def _grid(session: Session, project_id: int, after: int) -> GridPart:
+    rows = images.page(session, project_id, after_id=after, limit=PAGE + 1)
+    shown = rows[:PAGE]
+    return GridPart(project_id, tuple(map(tile, shown)), shown[-1].id if len(rows) > PAGE else None)
+
+
+def _summary(session: Session, project_id: int) -> Summary:
+    return Summary(
+        project=projects.get(session, project_id),
+        counts=projects.counts(session, project_id),
+        step=next_step(standing(session, project_id)),
+        caption_url=f"/projects/{project_id}/captions",
+    )
+
+
+def _index_page(
+    session: Session,
+    project_id: int,
+    imports: ImportJobs,
+    after: int,
+    refused: Sequence[Outcome] = (),
+) -> IndexPage:
+    head = _summary(session, project_id)
+    part = _grid(session, project_id, after)
+    progress = imports.progress(project_id)
+    has_news = progress is not None and (not progress.is_over or progress.refused or progress.was_cancelled)
+    return IndexPage(
+        project=head.project,
+        counts=head.counts,
+        step=head.step,
+        caption_url=head.caption_url,
+        project_id=project_id,
+        tiles=part.tiles,
+        after=part.after,
+        progress=progress if has_news else None,
+        refused=refused,
+    )
+
+
+def _dropped(store: Store, outcome: Outcome) -> Dropped:
+    if outcome.image_id is None:
+        return Dropped(outcome, OUTCOME_LABELS[outcome.status], None)
+    try:
+        with read(store) as session:
+            return Dropped(outcome, OUTCOME_LABELS[outcome.status], tile(images.get(session, outcome.image_id)))
+    except AppError:
+        # Somebody took it out again in the meantime.
+        return Dropped(outcome, OUTCOME_LABELS[outcome.status], None)
+
+
+def _of_project(session: Session, project_id: int, image_ids: Sequence[int]) -> list[ImageRow]:
+    """The rows of a project among some ids; ids that are gone already are passed over."""
+    wanted = set(image_ids)
+    return [row for row in images.training_rows(session, project_id) if row.id in wanted]

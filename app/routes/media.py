@@ -1,0 +1,87 @@
+"""Pictures for the screen: thumbnails, display copies, samples, and originals as a download alone."""
+
+from pathlib import Path
+
+from fastapi import APIRouter
+from fastapi.responses import FileResponse
+
+from app.collect.blobs import blob_path, display_path, thumb_path
+from app.config import Settings
+from app.contract.pixels import UNREADABLE
+from app.contract.state import read_state
+from app.errors import NotFound
+from app.launch.start import run_dir
+from app.store import runs
+from app.store.db import read
+from app.store.models import Blob
+from app.wiring import OwnSettings, Store
+
+router = APIRouter()
+
+# Named by content: what an address once answered, it answers for good.
+FOR_GOOD = "private, max-age=31536000, immutable"
+# A run that resumed may draw a sample again under the same name.
+FOR_NOW = "private, max-age=60"
+# An original may be anything that a stranger made: even opened by hand it runs nothing and loads nothing.
+SANDBOX = "sandbox; default-src 'none'"
+TYPES = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
+
+
+@router.get("/media/thumbs/{sha256}.webp")
+def thumb(sha256: str, store: Store, settings: OwnSettings) -> FileResponse:
+    """Answer the thumbnail of an original; the display copy stands in where it was deleted."""
+    blob = _blob(store, sha256)
+    path = thumb_path(settings, blob.sha256)
+    return _picture(path if path.is_file() else _display(settings, blob), "webp")
+
+
+@router.get("/media/pictures/{sha256}.webp")
+def picture(sha256: str, store: Store, settings: OwnSettings) -> FileResponse:
+    """Answer the large copy for the screen."""
+    return _picture(_display(settings, _blob(store, sha256)), "webp")
+
+
+@router.get("/media/originals/{sha256}")
+def original(sha256: str, store: Store, settings: OwnSettings) -> FileResponse:
+    """Hand an original out as it came, as a download."""
+    blob = _blob(store, sha256)
+    path = blob_path(settings, blob.sha256, blob.extension)
+    if not path.is_file():
+        raise NotFound("The original is no longer on the disk.", "Add the picture again.")
+    answer = FileResponse(
+        path, media_type=TYPES[blob.extension], filename=f"{blob.sha256[:16]}.{blob.extension}"
+    )
+    answer.headers["cache-control"] = FOR_GOOD
+    answer.headers["content-security-policy"] = SANDBOX
+    return answer
+
+
+@router.get("/runs/{run_id}/samples/{name:path}")
+def sample(run_id: int, name: str, store: Store, settings: OwnSettings) -> FileResponse:
+    """Answer a sample that the run's events tell of, by its name under samples/."""
+    with read(store) as session:
+        run = runs.get(session, run_id)
+    folder = run_dir(settings, run)
+    drawn = {each.path for each in read_state(folder.events).samples}
+    path = folder.path / "samples" / name
+    if f"samples/{name}" not in drawn or not path.is_file():
+        raise NotFound(f"{run.name} has no sample {name[:100]}.", "Reload the page of the run.")
+    return _picture(path, "png", FOR_NOW)
+
+
+def _blob(store: Store, sha256: str) -> Blob:
+    with read(store) as session:
+        if blob := session.get(Blob, sha256):
+            return blob
+    raise NotFound("There is no such picture.", "Reload the page; it may have been removed.")
+
+
+def _display(settings: Settings, blob: Blob) -> Path:
+    try:
+        return display_path(settings, blob.sha256, blob.extension)
+    except UNREADABLE as error:
+        raise NotFound("The original is gone or damaged.", "Add the picture again.") from error
+
+
+def _picture(path: Path, kind: str, keep: str = FOR_GOOD) -> FileResponse:
+    return FileResponse(path, media_type=TYPES[kind], headers={"cache-control": keep})

@@ -1,0 +1,224 @@
+"""The training form: a preset, settings with their messages beside them, the plan in words, and the start."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import RedirectResponse, Response
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from app.config import Settings
+from app.contract.families import FAMILIES
+from app.errors import AppError, Conflict
+from app.launch.draft import Draft, Field, Subject, draft, fields
+from app.launch.plan import Plan
+from app.launch.plan import plan as make_plan
+from app.launch.presets import SMALL_BASE_PX, Preset, presets_for
+from app.launch.start import start_training
+from app.launch.subject import subject_of
+from app.render import page, partial
+from app.store import bases, images, projects
+from app.store.db import read
+from app.store.models import Base, Project
+from app.store.projects import ProjectCounts
+from app.store.workers import live_workers
+from app.wiring import OwnSettings, Store
+
+router = APIRouter()
+
+# What a person typed or chose that holds for every base and preset.
+KEPT = ("preset", "name", "prompts")
+SAMPLE_EVERY = "sampling.every_steps"
+GROUP_LABELS = {
+    "optimization": "Optimization",
+    "network": "The LoRA",
+    "data": "Pictures and captions",
+    "sampling": "Samples",
+    "saving": "Checkpoints",
+}
+
+
+@dataclass(frozen=True)
+class Blocker:
+    """Why the run cannot start yet, and where to mend it."""
+
+    text: str
+    href: str = ""
+    action: str = ""
+
+
+@dataclass(frozen=True)
+class TrainingForm:
+    """The form as it stands; until `draft` and `plan` can be made they are None, and `kept` waits to be filled in."""
+
+    project: Project
+    counts: ProjectCounts
+    listed: Sequence[Base]
+    base: Base | None
+    family_label: str
+    is_hashing: bool
+    is_toy: bool
+    presets: tuple[Preset, ...]
+    draft: Draft | None
+    plan: Plan | None
+    main_fields: tuple[Field, ...]
+    more_groups: Mapping[str, tuple[Field, ...]]
+    more_is_open: bool
+    blockers: tuple[Blocker, ...]
+    has_worker: bool
+    caption_url: str
+    kept: Mapping[str, str]
+    section: str = "train"
+    refusal: AppError | None = None
+    is_update: bool = False
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the store gives to a form; `subject` is None while the base cannot be used, `problem` says why."""
+
+    project: Project
+    counts: ProjectCounts
+    listed: Sequence[Base]
+    base: Base | None
+    subject: Subject | None
+    problem: AppError | None
+    rows: Sequence[images.ImageRow]
+
+
+async def sent_texts(request: Request) -> dict[str, str]:
+    """The fields of the form as texts; a switch that is off sends nothing, so its text is empty."""
+    form = await request.form()
+    texts = {field.key: "" for field in fields() if field.kind == "bool"} if form else {}
+    return texts | {key: value for key, value in form.multi_items() if isinstance(value, str)}
+
+
+Texts = Annotated[dict[str, str], Depends(sent_texts)]
+
+
+@router.get("/projects/{project_id}/train")
+def new(
+    request: Request, project_id: int, store: Store, settings: OwnSettings, preset: str = "", base_id: str = ""
+) -> Response:
+    """Show the form for a new training run."""
+    return page(request, "training/new", _fill(store, settings, project_id, {"preset": preset, "base_id": base_id}))
+
+
+@router.get("/projects/{project_id}/train/form")
+def form(request: Request, project_id: int, store: Store, settings: OwnSettings) -> Response:
+    """Fill the form anew after another preset or base was chosen; name and prompts stay."""
+    return partial(request, "training/form", _fill(store, settings, project_id, request.query_params))
+
+
+@router.post("/projects/{project_id}/train/plan")
+def plan(request: Request, project_id: int, store: Store, settings: OwnSettings, texts: Texts) -> Response:
+    """Say what the settings would do, or what is wrong with them, beside each."""
+    filled = _fill(store, settings, project_id, texts)
+    return partial(request, "training/plan", replace(filled, is_update=True), 200 if filled.plan else 422)
+
+
+@router.post("/projects/{project_id}/runs")
+def create(request: Request, project_id: int, store: Store, settings: OwnSettings, texts: Texts) -> Response:
+    """Queue the run and go to its page."""
+    filled = _fill(store, settings, project_id, texts)
+    if filled.draft is None or filled.draft.spec is None:
+        return page(request, "training/new", filled, 422)
+    try:
+        run = start_training(settings, store, project_id, filled.draft.spec)
+    except AppError as refusal:
+        return page(request, "training/new", replace(filled, refusal=refusal), refusal.status)
+    return RedirectResponse(f"/runs/{run.id}", 303)
+
+
+def _fill(store: Engine, settings: Settings, project_id: int, texts: Mapping[str, str]) -> TrainingForm:
+    with read(store) as session:
+        found = _material(session, project_id, texts.get("base_id", ""))
+    main = tuple(field for field in fields() if _is_main(field))
+    rest = tuple(field for field in fields() if not _is_main(field))
+    made = _draft(found.subject, texts) if found.subject else None
+    errors = made.errors if made else {}
+    base = found.base
+    return TrainingForm(
+        project=found.project,
+        counts=found.counts,
+        listed=found.listed,
+        base=base,
+        family_label=FAMILIES[base.family].label if base else "",
+        is_hashing=base is not None and not base.is_missing and not base.sha256,
+        is_toy=base is not None and base.resolution_px < SMALL_BASE_PX,
+        presets=_presets(found.subject) if found.subject else (),
+        draft=made,
+        plan=make_plan(made.spec, found.rows) if made and made.spec else None,
+        main_fields=main,
+        more_groups={label: _of_group(rest, group) for group, label in GROUP_LABELS.items() if _of_group(rest, group)},
+        more_is_open=any(field.key in errors for field in rest),
+        blockers=_blockers(found, errors),
+        has_worker=bool(live_workers(settings.data)),
+        caption_url=f"/projects/{project_id}/captions",
+        kept={key: texts[key] for key in KEPT if key in texts},
+    )
+
+
+def _draft(subject: Subject, texts: Mapping[str, str]) -> Draft:
+    known = {field.key for field in fields()} | {"name", "prompts"}
+    return draft(subject, texts.get("preset"), {key: text for key, text in texts.items() if key in known})
+
+
+def _presets(subject: Subject) -> tuple[Preset, ...]:
+    return presets_for(subject.purpose, subject.base.family, subject.resolution_px, subject.image_count)
+
+
+def _material(session: Session, project_id: int, base_text: str) -> Material:
+    project = projects.get(session, project_id)
+    listed = [base for base in bases.listed(session) if not base.is_missing or base.id == project.base_id]
+    base = _chosen(listed, base_text, project.base_id)
+    subject, problem = None, None
+    try:
+        subject = subject_of(session, project_id, base) if base else None
+    except Conflict as conflict:
+        problem = conflict
+    return Material(
+        project=project,
+        counts=projects.counts(session, project_id),
+        listed=listed,
+        base=base,
+        subject=subject,
+        problem=problem,
+        rows=images.training_rows(session, project_id),
+    )
+
+
+def _chosen(listed: Sequence[Base], text: str, project_base_id: int | None) -> Base | None:
+    """The base that was chosen here, else the project's, else the first that can be used (the bundled one is last)."""
+    by_id = {str(base.id): base for base in listed}
+    usable = [base for base in listed if base.sha256 and not base.is_missing and base.layout == "diffusers"]
+    return by_id.get(text) or by_id.get(str(project_base_id)) or next(iter([*usable, *listed]), None)
+
+
+def _is_main(field: Field) -> bool:
+    return field.is_main or field.key == SAMPLE_EVERY
+
+
+def _of_group(controls: Sequence[Field], group: str) -> tuple[Field, ...]:
+    return tuple(field for field in controls if field.key.startswith(f"{group}."))
+
+
+def _blockers(found: Material, errors: Mapping[str, str]) -> tuple[Blocker, ...]:
+    blockers = []
+    if found.base is None:
+        blockers.append(Blocker("No base model is listed yet.", "/bases", "Find base models"))
+    if found.base is not None and found.base.layout == "single-file":
+        text = f"{found.base.name} is a single file; training takes a diffusers folder so far."
+        blockers.append(Blocker(text, "/bases", "Base models"))
+    elif found.problem is not None:
+        blockers.append(Blocker(f"{found.problem.message} {found.problem.hint}", "/bases", "Base models"))
+    if not found.counts.images:
+        href = f"/projects/{found.project.id}/images"
+        blockers.append(Blocker("The project has no images to train on.", href, "Add images"))
+    if errors:
+        labels = {field.key: field.label for field in fields()} | {"name": "Name", "prompts": "Prompts"}
+        names = ", ".join(labels.get(key, key) for key in errors)
+        blockers.append(Blocker(f"To be mended first: {names}."))
+    return tuple(blockers)

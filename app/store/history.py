@@ -1,0 +1,57 @@
+"""History: every edit of a project, from which versions and undo are made."""
+
+import json
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.store.models import HistoryEntry, now_us
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One edit to record; `before` and `after` are anything JSON can hold, None for what is not there."""
+
+    project_id: int
+    by: str
+    noun: str
+    noun_id: int
+    verb: str
+    before: object = None
+    after: object = None
+    batch: str | None = None
+
+
+def record(session: Session, edit: Edit) -> int:
+    """Write an edit down and return its id, which names the dataset version it led to."""
+    entry = HistoryEntry(
+        project_id=edit.project_id,
+        at_us=now_us(),
+        by=edit.by,
+        batch=edit.batch,
+        noun=edit.noun,
+        noun_id=edit.noun_id,
+        verb=edit.verb,
+        before=_json(edit.before),
+        after=_json(edit.after),
+    )
+    session.add(entry)
+    session.flush()
+    return entry.id
+
+
+def newest(session: Session, project_id: int) -> int:
+    """The id of a project's latest edit; 0 before the first."""
+    highest = select(func.max(HistoryEntry.id)).where(HistoryEntry.project_id == project_id)
+    return session.scalar(highest) or 0
+
+
+def entries(session: Session, project_id: int, limit: int = 100) -> list[HistoryEntry]:
+    """The latest edits of a project, newest first."""
+    query = select(HistoryEntry).where(HistoryEntry.project_id == project_id)
+    return list(session.scalars(query.order_by(HistoryEntry.id.desc()).limit(limit)))
+
+
+def _json(value: object) -> str | None:
+    return None if value is None else json.dumps(value, ensure_ascii=False)

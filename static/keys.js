@@ -1,0 +1,98 @@
+// Keys. data-key="k" (or "ArrowRight l", "ctrl+Enter", "Space") presses or focuses its element; data-key-label names it.
+// data-key-scope limits keys to what holds the focus. data-roving moves the focus among its [data-roving-item] by arrows.
+const isShown = (element) => element.checkVisibility?.() ?? element.offsetParent !== null;
+const isTyping = (element) => element.matches("textarea, select, [contenteditable], input:not([type=checkbox], [type=radio], [type=button], [type=submit])");
+const keysOf = (element) => element.dataset.key.split(/\s+/).filter(Boolean);
+
+function pressed(event) {
+  const name = event.key === " " ? "Space" : event.key;
+  const lead = (event.ctrlKey || event.metaKey ? "ctrl+" : "") + (event.altKey ? "alt+" : "");
+  return (lead + name).toLowerCase();
+}
+
+function find(key) {
+  const all = [...document.querySelectorAll("[data-key]")].filter(
+    (element) => !element.disabled && keysOf(element).some((one) => one.toLowerCase() === key) && isShown(element),
+  );
+  const scope = document.activeElement?.closest("[data-key-scope]");
+  return all.find((element) => scope?.contains(element)) ?? all.find((element) => !element.closest("[data-key-scope]"));
+}
+
+function use(element) {
+  if (element.matches("input:not([type=checkbox], [type=radio]), textarea, select")) {
+    element.focus();
+    element.select?.();
+  } else element.click();
+}
+
+// Moving through a grid: the nearest item in the direction of the arrow, measured on the screen.
+function neighbour(items, from, key) {
+  const here = from.getBoundingClientRect();
+  const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];
+  const middle = (box) => [box.left + box.width / 2, box.top + box.height / 2];
+  const [x, y] = middle(here);
+  let best = null;
+  for (const item of items) {
+    const [left, top] = middle(item.getBoundingClientRect());
+    const along = (left - x) * dx + (top - y) * dy;
+    const aside = Math.abs((left - x) * dy) + Math.abs((top - y) * dx);
+    const isAhead = item !== from && along > 4 && (dx === 0 || aside < here.height / 2);
+    if (isAhead && (!best || along + 3 * aside < best.cost)) best = { item, cost: along + 3 * aside };
+  }
+  return best?.item;
+}
+
+function rove(event) {
+  const group = event.target.closest("[data-roving]");
+  const from = event.target.closest("[data-roving-item]");
+  if (!group || !from || !/^(Arrow|Home$|End$)/.test(event.key)) return false;
+  const items = [...group.querySelectorAll("[data-roving-item]")];
+  let next = { Home: items[0], End: items.at(-1) }[event.key] ?? null;
+  if (!next) next = neighbour(items, from, event.key);
+  // At the end of a row the horizontal arrows go on with the reading order.
+  if (!next && event.key === "ArrowRight") next = items[items.indexOf(from) + 1];
+  if (!next && event.key === "ArrowLeft") next = items[items.indexOf(from) - 1];
+  next?.focus();
+  next?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  return true;
+}
+
+document.addEventListener("keydown", (event) => {
+  const { target } = event;
+  if (event.defaultPrevented || event.isComposing || !(target instanceof Element)) return;
+  const hasModifier = event.ctrlKey || event.metaKey || event.altKey;
+  if (isTyping(target) && event.key === "Escape" && !target.closest("dialog")) return target.blur();
+  if (isTyping(target) && !hasModifier) return;
+  if (document.querySelector("dialog[open]")) return;
+  if (event.key === "Enter" || event.key === " ") if (target.matches("a[href], button, summary, input")) return;
+  if (!hasModifier && event.key === "?") return openKeys();
+  if (!hasModifier && rove(event)) return event.preventDefault();
+  const found = find(pressed(event));
+  if (!found) return;
+  event.preventDefault();
+  use(found);
+});
+
+const SIGNS = { arrowleft: "←", arrowright: "→", arrowup: "↑", arrowdown: "↓", escape: "Esc" };
+const sign = (key) => key.split("+").map((part) => SIGNS[part.toLowerCase()] ?? (part.length === 1 ? part.toUpperCase() : part[0].toUpperCase() + part.slice(1))).join(" + ");
+
+function openKeys() {
+  const rows = new Map();
+  for (const element of document.querySelectorAll("[data-key]")) {
+    const label = element.dataset.keyLabel || element.ariaLabel || element.textContent.trim();
+    if (!rows.has(element.dataset.key)) rows.set(element.dataset.key, [keysOf(element), label]);
+  }
+  if (document.querySelector("[data-roving]")) rows.set("arrows", [["ArrowLeft", "ArrowUp", "ArrowDown", "ArrowRight"], "Move between pictures"]);
+  rows.set("?", [["?"], "Show these keys"]);
+  const list = document.querySelector("#keys .keys");
+  list.replaceChildren();
+  for (const [keys, label] of rows.values()) {
+    const [term, text] = [document.createElement("dt"), document.createElement("dd")];
+    for (const key of keys) term.append(Object.assign(document.createElement("kbd"), { textContent: sign(key) }));
+    text.textContent = label;
+    list.append(term, text);
+  }
+  document.getElementById("keys").showModal();
+}
+
+document.querySelector("[data-keys-open]")?.addEventListener("click", openKeys);

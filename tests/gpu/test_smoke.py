@@ -1,0 +1,125 @@
+"""On a GPU: both families train in half precision as they do on the CPU, resume exactly, and stay within memory."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate.state import AcceleratorState
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from safetensors.torch import load_file
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from app.contract.families import FAMILIES, FamilyKey
+from app.contract.rundir import RunDir
+from app.contract.spec import TrainSpec
+from tests.worker import tiny
+from worker.errors import Interrupted
+from worker.memory import choose_machine
+from worker.mini import recipe
+from worker.train import train
+
+SMALL_GPU_BYTES = 8 * 2**30
+SIZES = ((64, 64), (96, 64), (64, 96), (64, 64))
+
+pytestmark = [
+    pytest.mark.gpu,
+    # diffusers hands torch tensors to numpy in a way that numpy 2 is going to refuse one day.
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
+]
+
+
+@pytest.fixture(autouse=True)
+def fresh_accelerate() -> Iterator[None]:
+    """accelerate keeps one precision a process; a run has its own process, a test has not."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def trained(folder: Path, spec: TrainSpec) -> RunDir:
+    """A whole run."""
+    run_dir = tiny.new_run(folder, spec, SIZES)
+    train(tiny.context_of(run_dir, spec))
+    return run_dir
+
+
+def test_the_gpu_is_chosen() -> None:
+    assert choose_machine("auto").device.type == "cuda"
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_families_train_and_resume(tmp_path: Path, family: FamilyKey, precision: str) -> None:
+    tiny.WRITERS[family](tmp_path / "base")
+    spec = tiny.make_spec(
+        tiny.base_ref(family, tmp_path / "base"),
+        optimization__precision=precision,
+        optimization__text_encoder_learning_rate=1e-4,
+        optimization__gradient_checkpointing=True,
+    )
+    unbroken = trained(tmp_path / "unbroken", spec)
+    losses = tiny.losses_of(unbroken)
+    assert len(losses) == spec.optimization.steps
+    assert all(0.2 < loss < 3 for loss in losses)
+
+    broken = tiny.new_run(tmp_path / "broken", spec, SIZES)
+    with pytest.raises(Interrupted):
+        train(tiny.context_of(broken, spec, wants_interrupt=tiny.has_step(broken, 4)))
+    train(tiny.context_of(broken, spec, attempt=2))
+    ours, theirs = load_file(broken.lora(8)), load_file(unbroken.lora(8))
+    assert all(torch.allclose(ours[name].float(), theirs[name].float(), atol=5e-3) for name in theirs)
+
+
+def test_the_cpus_losses_are_the_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny.WRITERS["sdxl"](tmp_path / "base")
+    spec = tiny.make_spec(
+        tiny.base_ref("sdxl", tmp_path / "base"), optimization__precision="fp32", sampling__prompts=[]
+    )
+    on_gpu = tiny.losses_of(trained(tmp_path / "gpu", spec))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    AcceleratorState._reset_state(reset_partial_state=True)
+    on_cpu = tiny.losses_of(trained(tmp_path / "cpu", spec))
+    assert on_gpu == pytest.approx(on_cpu, rel=2e-2)
+
+
+def write_full_size(to: Path) -> None:
+    """Stable Diffusion 1.5 in its true size with random weights, fp16."""
+    width = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12}
+    tiny.write_sd15(to)
+    config = recipe.text_config(32).to_dict() | width | {"projection_dim": 768}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        recipe.save_model(CLIPTextModel(CLIPTextConfig(**config)), to / "text_encoder", torch.float16)
+        denoiser = UNet2DConditionModel(sample_size=64, cross_attention_dim=768, attention_head_dim=8)
+        recipe.save_model(denoiser, to / "unet", torch.float16)
+        vae = AutoencoderKL(
+            sample_size=512,
+            block_out_channels=(128, 256, 512, 512),
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            layers_per_block=2,
+            latent_channels=4,
+        )
+        recipe.save_model(vae, to / "vae", torch.float16)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_full_size_stays_within_a_small_gpu(tmp_path: Path) -> None:
+    write_full_size(tmp_path / "base")
+    spec = tiny.make_spec(
+        tiny.base_ref("sd15", tmp_path / "base"),
+        data__resolution_px=512,
+        data__bucket_step_px=64,
+        sampling__width_px=512,
+        sampling__height_px=512,
+        optimization__gradient_checkpointing=True,
+        optimization__learning_rate=1e-4,
+        optimization__steps=4,
+    )
+    torch.cuda.reset_peak_memory_stats()
+    run_dir = trained(tmp_path / "run", spec)
+    assert run_dir.lora(4).is_file()
+    assert torch.cuda.max_memory_allocated() < SMALL_GPU_BYTES

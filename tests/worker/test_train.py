@@ -1,0 +1,322 @@
+"""The battery: every family goes the whole way, and every promise of the trainer is held on it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate.state import AcceleratorState
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from app.contract.events import Resumed, SampleDrawn, Warned, read_events
+from app.contract.families import FamilyKey
+from app.contract.rundir import RunDir
+from app.contract.spec import BaseModelRef, TrainSpec
+from app.contract.state import fold
+from tests.worker import tiny
+from worker.cache import Conditioning
+from worker.errors import BadSpec, Interrupted, NonFiniteLoss, Stopped
+from worker.families import load
+from worker.memory import choose_machine
+from worker.sampling import Painter
+from worker.train import train
+
+GOLDEN: dict[FamilyKey, list[float]] = {
+    "sd15": [1.0396, 1.0433, 0.9371, 0.9624, 0.9120, 1.0349, 0.9712, 1.0277],
+    "sdxl": [1.0478, 1.0595, 0.9907, 1.0354, 0.9703, 1.0550, 1.0111, 1.1195],
+}
+STEPS = 8
+
+
+def pixels(run_dir: RunDir, step: int, index: int, seed: int) -> bytes:
+    """What a sample shows."""
+    with Image.open(run_dir.sample(step, index, seed, 1.0)) as image:
+        return image.tobytes()
+
+
+def equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    """Whether two sets of tensors agree in every bit."""
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_losses_are_as_they_were(trained: tuple[RunDir, TrainSpec]) -> None:
+    run_dir, spec = trained
+    assert tiny.losses_of(run_dir) == pytest.approx(GOLDEN[spec.base.family], rel=1e-2)
+
+
+def test_events_tell_the_run_in_order(trained: tuple[RunDir, TrainSpec]) -> None:
+    run_dir, spec = trained
+    events = read_events(run_dir.events)
+    told = [getattr(event, "phase", event.type) for event in events]
+    course = [what for number, what in enumerate(told) if number == 0 or told[number - 1] != what]
+    once = ["saving", "checkpoint", "sampling", "sample", "sampling", "sample"]
+    assert course == [
+        *["loading", "caching", "sampling", "sample", "sampling", "sample", "training"],
+        *["progress", *once, "progress", *once],
+    ]
+    state = fold(events)
+    assert [saved.step for saved in state.checkpoints] == [4, 8]
+    assert [sample.step for sample in state.samples] == [0, 0, 4, 4, 8, 8]
+    assert [step for step, _ in state.losses] == list(range(1, STEPS + 1))
+    assert all((run_dir.path / sample.path).is_file() for sample in state.samples)
+    assert state.samples[0].prompt == spec.sampling.prompts[0].text
+
+
+def test_sample_carries_its_parameters(trained: tuple[RunDir, TrainSpec]) -> None:
+    run_dir, spec = trained
+    with Image.open(run_dir.sample(8, 1, 2, 1.0)) as image:
+        text = image.info["parameters"]
+    assert text.startswith("blue\nNegative prompt: red\nSteps: 2, Sampler: DPM++ 2M Karras, CFG scale: 3.0, Seed: 2,")
+    assert f"Size: 64x64, Model: {spec.base.name}, LoRA: tiny run, LoRA step: 8, LoRA strength: 1" in text
+
+
+def test_baseline_is_the_untouched_base(trained: tuple[RunDir, TrainSpec]) -> None:
+    run_dir, spec = trained
+    machine = choose_machine("auto")
+    family = load(spec.base, machine.dtype)
+    painter = Painter(family, machine, spec.sampling, Conditioning(family, machine, None, ""), lambda: None)
+    for index, prompt in enumerate(spec.sampling.prompts):
+        assert pixels(run_dir, 0, index, prompt.seed) == painter.draw(prompt).tobytes()
+        assert pixels(run_dir, 0, index, prompt.seed) != pixels(run_dir, 8, index, prompt.seed)
+
+
+@pytest.mark.parametrize("questions", [14, 25], ids=["before the first save", "between saves"])
+def test_resumed_equals_unbroken(trained: tuple[RunDir, TrainSpec], tmp_path: Path, questions: int) -> None:
+    unbroken, spec = trained
+    run_dir = tiny.new_run(tmp_path, spec)
+    with pytest.raises(Interrupted):
+        train(tiny.context_of(run_dir, spec, wants_interrupt=tiny.after_questions(questions)))
+    (broken_at,) = [step for step in range(1, STEPS) if step != 4 and run_dir.checkpoint(step).exists()]
+    train(tiny.context_of(run_dir, spec, attempt=2))
+    assert equal(tiny.state_of(run_dir, STEPS), tiny.state_of(unbroken, STEPS))
+    assert equal(load_file(run_dir.lora(STEPS)), load_file(unbroken.lora(STEPS)))
+    for index, prompt in enumerate(spec.sampling.prompts):
+        assert pixels(run_dir, 8, index, prompt.seed) == pixels(unbroken, 8, index, prompt.seed)
+    state = fold(read_events(run_dir.events))
+    assert [loss for _, loss in state.losses] == tiny.losses_of(unbroken)
+    assert [event.from_step for event in tiny.events_of(run_dir, "resumed") if isinstance(event, Resumed)] == [
+        broken_at
+    ]
+    assert len(state.samples) == 6
+
+
+def test_resuming_draws_the_samples_that_are_missing(trained: tuple[RunDir, TrainSpec], tmp_path: Path) -> None:
+    unbroken, spec = trained
+    run_dir = tiny.new_run(tmp_path, spec)
+    second = run_dir.sample(4, 0, 1, 1.0)
+    with pytest.raises(Interrupted):
+        train(tiny.context_of(run_dir, spec, wants_interrupt=second.is_file))
+    assert not run_dir.sample(4, 1, 2, 1.0).exists()
+    train(tiny.context_of(run_dir, spec, attempt=2))
+    drawn = [event for event in tiny.events_of(run_dir, "sample") if isinstance(event, SampleDrawn)]
+    assert [(event.step, event.prompt_index) for event in drawn] == [(s, i) for s in (0, 4, 8) for i in (0, 1)]
+    assert pixels(run_dir, 4, 1, 2) == pixels(unbroken, 4, 1, 2)
+
+
+def test_drawing_leaves_no_trace_in_training(trained: tuple[RunDir, TrainSpec], tmp_path: Path) -> None:
+    unbroken, spec = trained
+    silent = spec.model_copy(update={"sampling": spec.sampling.model_copy(update={"prompts": ()})})
+    run_dir = tiny.new_run(tmp_path, silent)
+    train(tiny.context_of(run_dir, silent))
+    assert equal(tiny.state_of(run_dir, STEPS), tiny.state_of(unbroken, STEPS))
+    assert not tiny.events_of(run_dir, "sample")
+
+
+def test_gradient_checkpointing_changes_no_loss(trained: tuple[RunDir, TrainSpec], tmp_path: Path) -> None:
+    unbroken, spec = trained
+    saving = spec.optimization.model_copy(update={"gradient_checkpointing": True})
+    frugal = spec.model_copy(update={"optimization": saving})
+    run_dir = tiny.new_run(tmp_path, frugal)
+    train(tiny.context_of(run_dir, frugal))
+    assert tiny.losses_of(run_dir) == pytest.approx(tiny.losses_of(unbroken), rel=1e-4)
+
+
+def test_cached_conditioning_trains_as_live_conditioning_would(base: BaseModelRef, tmp_path: Path) -> None:
+    """With shuffled and dropped texts, from the cache; the tiny rate beside it makes the texts be encoded live."""
+    cached = tiny.make_spec(base, data__shuffles_tags=True, data__caption_dropout=0.3)
+    live = tiny.make_spec(
+        base, data__shuffles_tags=True, data__caption_dropout=0.3, optimization__text_encoder_learning_rate=1e-12
+    )
+    losses = []
+    for name, spec in (("cached", cached), ("live", live)):
+        run_dir = tiny.new_run(tmp_path / name, spec)
+        train(tiny.context_of(run_dir, spec))
+        losses.append(tiny.losses_of(run_dir))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_stop_saves_first(base: BaseModelRef, tmp_path: Path) -> None:
+    spec = tiny.make_spec(base)
+    run_dir = tiny.new_run(tmp_path, spec)
+    with pytest.raises(Stopped):
+        train(tiny.context_of(run_dir, spec, wants_stop=tiny.has_step(run_dir, 4)))
+    state = fold(read_events(run_dir.events))
+    assert [saved.step for saved in state.checkpoints] == [4]
+    assert run_dir.lora(4).is_file()
+
+
+@pytest.mark.parametrize("phase", ["loading", "caching", "sampling"])
+def test_leaving_before_training_is_quick_and_saves_nothing(base: BaseModelRef, tmp_path: Path, phase: str) -> None:
+    spec = tiny.make_spec(base)
+    run_dir = tiny.new_run(tmp_path, spec)
+    with pytest.raises(Interrupted):
+        train(tiny.context_of(run_dir, spec, wants_interrupt=tiny.in_phase(run_dir, phase)))
+    assert fold(read_events(run_dir.events)).phase == phase
+    assert not run_dir.checkpoints.exists()
+    assert not tiny.events_of(run_dir, "sample")
+
+
+def poisoned(base: BaseModelRef, to: Path) -> BaseModelRef:
+    """A copy of the base with one weight of the denoiser that is not a number."""
+    to.mkdir(parents=True)
+    for part in Path(base.path).iterdir():
+        if part.name != "unet":
+            (to / part.name).symlink_to(part)
+    (to / "unet").mkdir()
+    (to / "unet" / "config.json").write_bytes((Path(base.path) / "unet" / "config.json").read_bytes())
+    weights = load_file(Path(base.path) / "unet" / "diffusion_pytorch_model.safetensors")
+    weights["conv_out.bias"][0] = float("nan")
+    save_file(weights, to / "unet" / "diffusion_pytorch_model.safetensors", metadata={"format": "pt"})
+    return base.model_copy(update={"path": str(to)})
+
+
+def test_a_loss_that_is_no_number_ends_the_run_in_words(base: BaseModelRef, tmp_path: Path) -> None:
+    spec = tiny.make_spec(poisoned(base, tmp_path / "base"), sampling__prompts=[])
+    run_dir = tiny.new_run(tmp_path, spec)
+    with pytest.raises(NonFiniteLoss, match=r"loss of step 1 is not a number; its pictures: picture-\d\.png") as told:
+        train(tiny.context_of(run_dir, spec))
+    assert "Lower the learning rate" in told.value.hint
+    assert not run_dir.checkpoints.exists()
+    assert not tiny.events_of(run_dir, "progress")
+
+
+def test_an_absurd_learning_rate_never_saves_anything_that_is_no_number(base: BaseModelRef, tmp_path: Path) -> None:
+    spec = tiny.make_spec(
+        base, network__alpha=256, network__rank=1, sampling__prompts=[], optimization__learning_rate=1,
+        optimization__steps=60, optimization__warmup_steps=0, saving__every_steps=2
+    )  # fmt: skip
+    run_dir = tiny.new_run(tmp_path, spec)
+    with pytest.raises(NonFiniteLoss, match=r"[Ss]tep \d+ (is not a number|left weights that are not numbers)"):
+        train(tiny.context_of(run_dir, spec))
+    assert run_dir.lora(2).exists()
+    for step in (step for step in range(1, 61) if run_dir.lora(step).exists()):
+        assert all(torch.isfinite(tensor).all() for tensor in load_file(run_dir.lora(step)).values())
+
+
+def flip(path: Path) -> None:
+    """Change one bit in the middle of a file."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def truncate(path: Path) -> None:
+    """Cut a file in half."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+FAULTS: list[tuple[str, Callable[[Path], None]]] = [
+    ("state/weights.safetensors", flip),
+    ("state/optimizer.safetensors", truncate),
+    ("state/numbers.json", Path.unlink),
+    ("lora.safetensors", flip),
+    ("manifest.json", truncate),
+]
+
+
+@pytest.fixture(scope="module")
+def short(bases: dict[FamilyKey, BaseModelRef]) -> TrainSpec:
+    """Six steps with three checkpoints and no samples."""
+    return tiny.make_spec(bases["sd15"], sampling__prompts=[], saving__every_steps=2, optimization__steps=6)
+
+
+@pytest.fixture(scope="module")
+def short_lora(short: TrainSpec, tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+    """What an unbroken run of it ends with."""
+    run_dir = tiny.new_run(tmp_path_factory.mktemp("short"), short)
+    train(tiny.context_of(run_dir, short))
+    return load_file(run_dir.lora(6))
+
+
+@pytest.mark.parametrize(("name", "spoil"), FAULTS, ids=[f"{spoil.__name__} {name}" for name, spoil in FAULTS])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(
+    short: TrainSpec,
+    short_lora: dict[str, torch.Tensor],
+    tmp_path: Path,
+    name: str,
+    spoil: Callable[[Path], None],
+) -> None:
+    spec = short
+    run_dir = tiny.new_run(tmp_path, spec)
+    with pytest.raises(Interrupted):
+        train(tiny.context_of(run_dir, spec, wants_interrupt=tiny.has_step(run_dir, 4)))
+    spoil(run_dir.checkpoint(4) / name)
+    train(tiny.context_of(run_dir, spec, attempt=2))
+    (warning,) = [event for event in tiny.events_of(run_dir, "warning") if isinstance(event, Warned)]
+    assert warning.message.startswith("The checkpoint of step 4 is not used: ")
+    assert [event.from_step for event in tiny.events_of(run_dir, "resumed") if isinstance(event, Resumed)] == [2]
+    assert equal(load_file(run_dir.lora(6)), short_lora)
+
+
+def test_without_a_good_checkpoint_it_starts_again_and_says_so(
+    bases: dict[FamilyKey, BaseModelRef], tmp_path: Path
+) -> None:
+    spec = tiny.make_spec(bases["sd15"], sampling__prompts=[], optimization__steps=5)
+    run_dir = tiny.new_run(tmp_path, spec)
+    with pytest.raises(Interrupted):
+        train(tiny.context_of(run_dir, spec, wants_interrupt=tiny.has_step(run_dir, 4)))
+    flip(run_dir.checkpoint(4) / "state" / "weights.safetensors")
+    train(tiny.context_of(run_dir, spec, attempt=2))
+    assert len(tiny.events_of(run_dir, "warning")) == 1
+    state = fold(read_events(run_dir.events))
+    assert [step for step, _ in state.losses] == [1, 2, 3, 4, 5]
+    assert [event.from_step for event in tiny.events_of(run_dir, "resumed") if isinstance(event, Resumed)] == [0]
+
+
+def test_a_checkpoint_whose_event_was_lost_is_told_again(bases: dict[FamilyKey, BaseModelRef], tmp_path: Path) -> None:
+    spec = tiny.make_spec(bases["sd15"], sampling__prompts=[], optimization__steps=5)
+    run_dir = tiny.new_run(tmp_path, spec)
+    with pytest.raises(Interrupted):
+        train(tiny.context_of(run_dir, spec, wants_interrupt=tiny.has_step(run_dir, 4)))
+    lines = run_dir.events.read_text().splitlines()
+    run_dir.events.write_text("".join(f"{line}\n" for line in lines if '"checkpoint"' not in line))
+    train(tiny.context_of(run_dir, spec, attempt=2))
+    assert [saved.step for saved in fold(read_events(run_dir.events)).checkpoints] == [4, 5]
+
+
+def test_old_resume_states_go_and_their_lora_files_stay(bases: dict[FamilyKey, BaseModelRef], tmp_path: Path) -> None:
+    spec = tiny.make_spec(bases["sd15"], sampling__prompts=[], saving__every_steps=2, saving__keep_states=2)
+    run_dir = tiny.new_run(tmp_path, spec)
+    train(tiny.context_of(run_dir, spec))
+    kept = {step: (run_dir.checkpoint(step) / "state").exists() for step in (2, 4, 6, 8)}
+    assert kept == {2: False, 4: False, 6: True, 8: True}
+    assert all(run_dir.lora(step).is_file() for step in kept)
+
+
+@pytest.fixture
+def fresh_accelerate() -> Iterator[None]:
+    """accelerate keeps one precision a process; a run has its own process, a test has not."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.mark.usefixtures("fresh_accelerate")
+def test_half_precision_trains_a_full_precision_lora(base: BaseModelRef, tmp_path: Path) -> None:
+    spec = tiny.make_spec(
+        base, optimization__precision="bf16", optimization__text_encoder_learning_rate=1e-3, optimization__steps=4
+    )
+    run_dir = tiny.new_run(tmp_path, spec)
+    train(tiny.context_of(run_dir, spec))
+    assert tiny.losses_of(run_dir) == pytest.approx(GOLDEN[base.family][:4], rel=5e-2)
+    weights = load_file(run_dir.checkpoint(4) / "state" / "weights.safetensors")
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
+
+
+def test_precision_that_the_machine_lacks_is_refused(bases: dict[FamilyKey, BaseModelRef], tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has fp16")
+    spec = tiny.make_spec(bases["sd15"], optimization__precision="fp16")
+    with pytest.raises(BadSpec, match="fp16 needs an NVIDIA GPU"):
+        train(tiny.context_of(tiny.new_run(tmp_path, spec), spec))

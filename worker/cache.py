@@ -1,0 +1,189 @@
+"""Encoded pictures and texts, kept in the run's cache folder by content; whatever is missing there is encoded again."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from app.contract.buckets import fit
+from app.contract.pixels import UNREADABLE, fitted, open_rgb
+from app.contract.recipe import Recipe
+from app.contract.rundir import DatasetRow, publish
+from worker.families.base import Family, Parts, Texts
+from worker.memory import Machine, needs_tiles, on_device
+
+LATENTS = "latents-1"
+TEXTS = "texts-1"
+"""Raise the number when pictures or texts come to be encoded in another way."""
+
+
+class UnreadablePicture(Exception):
+    """A frozen picture is not what it was, or is gone; the message says why."""
+
+
+class TensorCache:
+    """Small named tensors in one file a key; a damaged file counts as absent."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def get(self, key: str) -> Texts | None:
+        """Return what was put under the key."""
+        try:
+            return load_file(self._path(key))
+        except (OSError, SafetensorError):
+            return None
+
+    def has(self, key: str) -> bool:
+        """Whether there is a file for the key."""
+        return self._path(key).is_file()
+
+    def put(self, key: str, tensors: Texts) -> None:
+        """Publish tensors under the key."""
+        kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        publish(self._path(key), save(kept))
+
+    def _path(self, key: str) -> Path:
+        return self._folder / key[:2] / f"{key}.safetensors"
+
+
+def key_of(*parts: object) -> str:
+    """Return a cache key that depends on every part."""
+    return hashlib.sha256("\n".join(str(part) for part in parts).encode()).hexdigest()
+
+
+def identity_of(folder: Path) -> str:
+    """Return the hash of a model folder's weights and settings: equal content, equal identity."""
+    whole = hashlib.sha256()
+    for file in sorted(folder.iterdir()):
+        if file.suffix in (".safetensors", ".json", ".txt"):
+            with file.open("rb") as opened:
+                whole.update(f"{file.name} {hashlib.file_digest(opened, 'sha256').hexdigest()}\n".encode())
+    return whole.hexdigest()
+
+
+class Latents:
+    """Pictures as latents [C, h, w], fp32, on the CPU.
+
+    The mode of the VAE's posterior is kept, not a draw from it: a cached picture has one latent for the whole run, so
+    a draw would add a fixed error to it, and the mode needs no random numbers that a resumed run would have to repeat.
+    """
+
+    def __init__(self, parts: Parts, cache: TensorCache, vae_identity: str, machine: Machine) -> None:
+        self._parts = parts
+        self._cache = cache
+        self._identity = vae_identity
+        self._machine = machine
+
+    def key(self, row: DatasetRow) -> str:
+        """Everything that the latent depends on: the picture's bytes, recipe, place in its bucket, and the VAE."""
+        place = fit(row.size, (row.bucket,))
+        return key_of(LATENTS, row.sha256, Recipe(background=row.background).model_dump_json(), place, self._identity)
+
+    @contextmanager
+    def ready(self) -> Iterator[None]:
+        """Keep the VAE on the device while many pictures are encoded."""
+        with on_device([self._parts.vae], self._machine.device):
+            yield
+
+    def get(self, row: DatasetRow) -> Tensor:
+        """Return a picture's latent, encoding it when it is not cached. Raises UnreadablePicture."""
+        key = self.key(row)
+        kept = self._cache.get(key)
+        if kept is None:
+            with self.ready():
+                kept = {"latent": encode_pixels(self._parts, pixels_of(row), self._machine)[0]}
+            self._cache.put(key, kept)
+        return kept["latent"].cpu()
+
+
+def pixels_of(row: DatasetRow) -> Tensor:
+    """Read a frozen picture as pixels [1, 3, height, width] from -1 to 1. Raises UnreadablePicture."""
+    try:
+        with Path(row.path).open("rb") as file:
+            is_changed = hashlib.file_digest(file, "sha256").hexdigest() != row.sha256
+        if is_changed:
+            raise UnreadablePicture("its bytes are not those that were added to the project")
+        image = open_rgb(Path(row.path), Recipe(background=row.background))
+        return to_pixels(fitted(image, fit(row.size, (row.bucket,))))
+    except FileNotFoundError as error:
+        raise UnreadablePicture("its file is gone") from error
+    except UNREADABLE as error:
+        raise UnreadablePicture(f"it cannot be decoded ({type(error).__name__})") from error
+
+
+def to_pixels(image: Image.Image) -> Tensor:
+    """Return an RGB picture as [1, 3, height, width] from -1 to 1."""
+    data = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
+    return data.view(1, image.height, image.width, 3).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+@torch.no_grad()
+def encode_pixels(parts: Parts, pixels: Tensor, machine: Machine) -> Tensor:
+    """Turn pixels [B, 3, height, width] into latents [B, C, h, w] of about unit variance."""
+    parts.vae.use_tiling = needs_tiles(machine.device, pixels.shape[-1] * pixels.shape[-2])
+    mode = parts.vae.encode(pixels.to(parts.vae.device, parts.vae.dtype)).latent_dist.mode()
+    return (mode - (parts.vae.config.shift_factor or 0)) * parts.vae.config.scaling_factor
+
+
+@torch.no_grad()
+def decode_latents(parts: Parts, latents: Tensor, machine: Machine) -> Image.Image:
+    """Turn latents [1, C, h, w] into a picture, with the VAE in fp32."""
+    scale = parts.latent_scale
+    parts.vae.use_tiling = needs_tiles(machine.device, latents.shape[-1] * latents.shape[-2] * scale * scale)
+    unscaled = latents.to(parts.vae.device, parts.vae.dtype) / parts.vae.config.scaling_factor
+    pixels = parts.vae.decode(unscaled + (parts.vae.config.shift_factor or 0), return_dict=False)[0]
+    data = ((pixels[0].clamp(-1, 1) + 1) * 127.5).round().to("cpu", torch.uint8).permute(1, 2, 0).contiguous()
+    return Image.frombytes("RGB", (data.shape[1], data.shape[0]), data.numpy().tobytes())
+
+
+class Conditioning:
+    """Texts as conditioning on the device: from the cache where the text encoders stay as they are, else encoded."""
+
+    def __init__(self, family: Family, machine: Machine, cache: TensorCache | None, identity: str) -> None:
+        """Without a cache the text encoders are asked every time, and must be on the device."""
+        self._family = family
+        self._machine = machine
+        self._cache = cache
+        self._identity = identity
+
+    @property
+    def is_cached(self) -> bool:
+        """Whether the text encoders stay as they are, so that a text need be encoded only once."""
+        return self._cache is not None
+
+    def key(self, text: str) -> str:
+        """Everything that cached conditioning depends on."""
+        return key_of(TEXTS, text, self._identity, self._machine.dtype)
+
+    def of(self, texts: Sequence[str]) -> Texts:
+        """Return the conditioning of texts, in their order."""
+        if self._cache is None:
+            return self._family.encode_texts(texts)
+        kept = [self._kept(text) for text in texts]
+        return {name: torch.cat([each[name] for each in kept]).to(self._machine.device) for name in kept[0]}
+
+    def fill(self, texts: Iterable[str]) -> Iterator[str]:
+        """Encode every text that is not yet cached, yielding each when it is there."""
+        if self._cache is None:
+            return
+        with on_device(self._family.parts.text_encoders, self._machine.device):
+            for text in texts:
+                self._kept(text)
+                yield text
+
+    def _kept(self, text: str) -> Texts:
+        assert self._cache is not None
+        key = self.key(text)
+        kept = self._cache.get(key)
+        if kept is None:
+            with torch.no_grad(), on_device(self._family.parts.text_encoders, self._machine.device):
+                kept = self._family.encode_texts([text])
+            self._cache.put(key, kept)
+        return {name: tensor.cpu() for name, tensor in kept.items()}

@@ -1,0 +1,62 @@
+"""What ends an attempt, as exceptions for the child and exit codes for its parent."""
+
+from typing import ClassVar
+
+COMPLETED = 0
+STOPPED = 10
+INTERRUPTED = 11
+OUT_OF_MEMORY = 20
+CUDA_BROKEN = 21
+TOLD = 22
+"""The last `error` event says why; trying again would end the same way."""
+
+
+class WorkerError(Exception):
+    """Names the thing and the reason; `hint` says the way out, `exit_code` tells the parent what to do."""
+
+    exit_code: ClassVar[int] = TOLD
+
+    def __init__(self, message: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class Stopped(WorkerError):
+    """A person asked the run to stop, and what it had is saved."""
+
+    exit_code = STOPPED
+
+
+class Interrupted(WorkerError):
+    """The worker is closing, and what the run had is saved; another attempt goes on from there."""
+
+    exit_code = INTERRUPTED
+
+
+class OutOfMemory(WorkerError):
+    """The device or the machine has too little memory for these settings."""
+
+    exit_code = OUT_OF_MEMORY
+
+
+class CudaBroken(WorkerError):
+    """The device failed in a way that only a new process recovers from."""
+
+    exit_code = CUDA_BROKEN
+
+
+class ModelMissing(WorkerError):
+    """A base model or LoRA file is not where the spec says, or not what it says."""
+
+
+class NonFiniteLoss(WorkerError):
+    """The loss became NaN or infinite."""
+
+
+class EmptyDataset(WorkerError):
+    """There is nothing to train on."""
+
+
+class BadSpec(WorkerError):
+    """The run's settings cannot be carried out."""

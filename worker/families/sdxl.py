@@ -1,0 +1,151 @@
+"""Stable Diffusion XL: two text encoders' penultimate states, a pooled text, and where each picture was cropped."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from diffusers import AutoencoderKL, StableDiffusionXLPipeline, UNet2DConditionModel
+from diffusers.schedulers.scheduling_utils import SchedulerMixin
+from torch import Tensor
+from transformers import CLIPTextModel, CLIPTextModelWithProjection
+
+from app.contract.buckets import Fit
+from app.contract.spec import BaseModelRef
+from worker.errors import BadSpec
+from worker.families.base import Family, Parts, Texts
+from worker.families.parts import (
+    check_denoiser,
+    diffusers_folder,
+    load_model,
+    load_tokenizer,
+    scheduler_of,
+    tokenize,
+)
+from worker.objectives import Objective, read_objective
+
+
+@dataclass(frozen=True)
+class SDXL:
+    """The family's answers over its loaded parts."""
+
+    parts: Parts
+    text_prefixes: tuple[str, ...] = ("lora_te1", "lora_te2")
+
+    @cached_property
+    def objective(self) -> Objective:
+        """What the base predicts."""
+        return read_objective(self.parts.scheduler)
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        return sgm_blocks(self.parts.denoiser)
+
+    def encode_texts(self, texts: Sequence[str]) -> Texts:
+        """Return `hidden` [B, tokens, both widths] and `pooled` [B, second width]."""
+        hidden, pooled = [], None
+        for tokenizer, encoder in zip(self.parts.tokenizers, self.parts.text_encoders, strict=True):
+            ids = tokenize(tokenizer, list(texts), encoder.config.max_position_embeddings)
+            answer = encoder(ids.to(encoder.device), output_hidden_states=True)
+            hidden.append(answer.hidden_states[-2])
+            pooled = answer[0]
+        assert pooled is not None
+        return {"hidden": torch.cat(hidden, dim=-1), "pooled": pooled}
+
+    def predict(self, noisy: Tensor, timesteps: Tensor, texts: Texts, places: Sequence[Fit]) -> Tensor:
+        """Ask the denoiser, telling it each picture's size, crop and bucket."""
+        dtype = self.parts.denoiser.dtype
+        added = {"text_embeds": texts["pooled"].to(dtype), "time_ids": time_ids(places).to(noisy.device)}
+        answer = self.parts.denoiser(
+            noisy.to(dtype), timesteps, texts["hidden"].to(dtype), added_cond_kwargs=added, return_dict=False
+        )[0]
+        return answer.float()
+
+    def pipeline(self, scheduler: SchedulerMixin, *, is_whole: bool = False) -> StableDiffusionXLPipeline:
+        """Return the pipeline, without watermark."""
+        first, second = self.parts.text_encoders if is_whole else (None, None)
+        tokens, tokens_2 = self.parts.tokenizers if is_whole else (None, None)
+        return StableDiffusionXLPipeline(
+            vae=self.parts.vae if is_whole else None,
+            text_encoder=first,
+            text_encoder_2=second,
+            tokenizer=tokens,
+            tokenizer_2=tokens_2,
+            unet=self.parts.denoiser,
+            scheduler=scheduler,
+            add_watermarker=False,
+        )
+
+    def prompt_arguments(self, positive: Texts, negative: Texts) -> dict[str, Tensor]:
+        """Name the hidden states and pooled texts."""
+        return {
+            "prompt_embeds": positive["hidden"],
+            "negative_prompt_embeds": negative["hidden"],
+            "pooled_prompt_embeds": positive["pooled"],
+            "negative_pooled_prompt_embeds": negative["pooled"],
+        }
+
+    def denoiser_name(self, path: str) -> str:
+        """LoRA files of this family use the names of Stability's own code."""
+        block, rest = next((block, path[len(block) :]) for block in self._names if path.startswith(f"{block}."))
+        return self._names[block] + rest
+
+
+def time_ids(places: Sequence[Fit]) -> Tensor:
+    """Return [B, 6] fp32: original height and width, crop top and left, bucket height and width."""
+    rows = [
+        (
+            place.original.height,
+            place.original.width,
+            place.top,
+            place.left,
+            place.bucket.height,
+            place.bucket.width,
+        )
+        for place in places
+    ]
+    return torch.tensor(rows, dtype=torch.float32)
+
+
+def sgm_blocks(denoiser: UNet2DConditionModel) -> dict[str, str]:
+    """Map each attention block's diffusers path to its place in Stability's numbering, counted off the model itself.
+
+    Input blocks count conv_in, each layer and each downsampler; output blocks each layer; place 1 in a block is
+    its attention.
+    """
+    names = {"mid_block.attentions.0": "middle_block.1"}
+    place = 1
+    for number, block in enumerate(denoiser.down_blocks):
+        for layer in range(len(block.resnets)):
+            names[f"down_blocks.{number}.attentions.{layer}"] = f"input_blocks.{place}.1"
+            place += 1
+        place += 1
+    place = 0
+    for number, block in enumerate(denoiser.up_blocks):
+        for layer in range(len(block.resnets)):
+            names[f"up_blocks.{number}.attentions.{layer}"] = f"output_blocks.{place}.1"
+            place += 1
+    return names
+
+
+def load(base: BaseModelRef, dtype: torch.dtype) -> Family:
+    """Load a base; the VAE in fp32 (it overflows in fp16), the rest in `dtype`."""
+    folder = diffusers_folder(base, "StableDiffusionXLPipeline")
+    first = load_model(CLIPTextModel, folder / "text_encoder", dtype)
+    second = load_model(CLIPTextModelWithProjection, folder / "text_encoder_2", dtype)
+    denoiser = load_model(UNet2DConditionModel, folder / "unet", dtype)
+    check_denoiser(base, denoiser, first.config.hidden_size + second.config.hidden_size)
+    if denoiser.config.addition_embed_type != "text_time":
+        raise BadSpec(
+            f"The denoiser of {base.name} takes no size conditioning, which every SDXL model has.",
+            "Choose another copy of the model.",
+        )
+    return SDXL(
+        Parts(
+            denoiser=denoiser,
+            vae=load_model(AutoencoderKL, folder / "vae", torch.float32),
+            tokenizers=(load_tokenizer(folder / "tokenizer"), load_tokenizer(folder / "tokenizer_2")),
+            text_encoders=(first, second),
+            scheduler=scheduler_of(folder),
+        )
+    )

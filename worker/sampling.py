@@ -1,0 +1,145 @@
+"""Drawing prompts: the family's diffusers pipeline around the denoiser as it is now, leaving no trace in training."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import torch
+from diffusers import DPMSolverMultistepScheduler
+from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from torch import Tensor
+
+from app.contract.events import EventLog, PhaseChanged, SampleDrawn
+from app.contract.rundir import RunDir, publish
+from app.contract.spec import Prompt, Sampling
+from worker.cache import Conditioning, decode_latents
+from worker.families.base import Family
+from worker.memory import Machine, on_device, untouched
+
+SAMPLER = "DPM++ 2M Karras"
+
+
+def make_scheduler(config: Mapping[str, Any]) -> DPMSolverMultistepScheduler:
+    """Return the sampler, over the base's own noise schedule and prediction."""
+    return DPMSolverMultistepScheduler.from_config(
+        dict(config),
+        algorithm_type="dpmsolver++",
+        solver_type="midpoint",
+        solver_order=2,
+        use_karras_sigmas=True,
+        steps_offset=1,
+    )
+
+
+@dataclass(frozen=True)
+class Painter:
+    """Draws prompts with what is loaded; `check` is called between denoising steps and may raise to end the work."""
+
+    family: Family
+    machine: Machine
+    sampling: Sampling
+    conditioning: Conditioning
+    check: Callable[[], None]
+
+    def draw(self, prompt: Prompt) -> Image.Image:
+        """Draw one prompt; the same weights, prompt and seed give the same picture."""
+        parts = self.family.parts
+        with untouched([parts.denoiser, parts.vae, *parts.text_encoders]):
+            latents = self._denoise(prompt)
+            with on_device([parts.vae], self.machine.device):
+                return decode_latents(parts, latents, self.machine)
+
+    def _denoise(self, prompt: Prompt) -> Tensor:
+        parts = self.family.parts
+        pipeline = self.family.pipeline(make_scheduler(parts.scheduler))
+        pipeline.set_progress_bar_config(disable=True)
+        texts = {
+            name: tensor.to(self.machine.dtype)
+            for name, tensor in self.family.prompt_arguments(
+                self.conditioning.of([prompt.text]), self.conditioning.of([prompt.negative])
+            ).items()
+        }
+        latents: Tensor = pipeline(
+            **texts,
+            latents=self._noise(prompt.seed).to(self.machine.device, self.machine.dtype),
+            num_inference_steps=self.sampling.inference_steps,
+            guidance_scale=self.sampling.guidance,
+            height=self.sampling.height_px,
+            width=self.sampling.width_px,
+            callback_on_step_end=self._between_steps,
+            output_type="latent",
+        ).images
+        return latents
+
+    def _noise(self, seed: int) -> Tensor:
+        parts = self.family.parts
+        shape = (
+            1,
+            parts.denoiser.config.in_channels,
+            self.sampling.height_px // parts.latent_scale,
+            self.sampling.width_px // parts.latent_scale,
+        )
+        return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+    def _between_steps(
+        self, _pipeline: DiffusionPipeline, _step: int, _timestep: Tensor, tensors: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        self.check()
+        return tensors
+
+
+@dataclass(frozen=True)
+class Album:
+    """Publishes a run's samples: the picture first, with its parameters inside, then the event that points to it."""
+
+    run_dir: RunDir
+    log: EventLog
+    painter: Painter
+    base_name: str
+    lora_name: str
+
+    def draw_all(self, step: int, strength: float = 1.0, drawn: frozenset[int] = frozenset()) -> None:
+        """Draw every prompt at a step, but for the indices already drawn."""
+        prompts = self.painter.sampling.prompts
+        missing = [index for index in range(len(prompts)) if index not in drawn]
+        for done, index in enumerate(missing):
+            self.painter.check()
+            self.log.append(PhaseChanged(phase="sampling", done=done, total=len(missing)))
+            self.publish(self.painter.draw(prompts[index]), step, index, strength)
+
+    def publish(self, image: Image.Image, step: int, index: int, strength: float) -> None:
+        """Publish one drawn picture."""
+        prompt = self.painter.sampling.prompts[index]
+        path = self.run_dir.sample(step, index, prompt.seed, strength)
+        publish(path, to_png(image, self._parameters(prompt, step, strength)))
+        self.log.append(
+            SampleDrawn(
+                step=step,
+                prompt_index=index,
+                prompt=prompt.text,
+                seed=prompt.seed,
+                strength=strength,
+                path=path.relative_to(self.run_dir.path).as_posix(),
+            )
+        )
+
+    def _parameters(self, prompt: Prompt, step: int, strength: float) -> str:
+        sampling = self.painter.sampling
+        return (
+            f"{prompt.text}\nNegative prompt: {prompt.negative}\nSteps: {sampling.inference_steps}, "
+            f"Sampler: {SAMPLER}, CFG scale: {sampling.guidance}, Seed: {prompt.seed}, "
+            f"Size: {sampling.width_px}x{sampling.height_px}, Model: {self.base_name}, "
+            f"LoRA: {self.lora_name}, LoRA step: {step}, LoRA strength: {strength:g}"
+        )
+
+
+def to_png(image: Image.Image, parameters: str) -> bytes:
+    """Return the picture as PNG with the parameters in the text chunk that image programs read."""
+    text = PngInfo()
+    text.add_itxt("parameters", parameters)
+    buffer = BytesIO()
+    image.save(buffer, "PNG", pnginfo=text)
+    return buffer.getvalue()
