@@ -20,7 +20,7 @@ function smoothed() {
   let mean = 0;
   let last = 0;
   return points.map(([step, loss]) => {
-    const memory = Math.max(3, Math.min(longest, step / 8));
+    const memory = Math.max(3, Math.min(longest, step / 5));
     mean += Math.max(1 - Math.exp((last - step) / memory), (step - last) / step) * (loss - mean);
     last = step;
     return mean;

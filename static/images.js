@@ -1,4 +1,4 @@
-// The images page: files that are dropped, chosen or pasted come in one request each; and the selection in the grid.
+// The images page: files that are dropped, chosen or pasted come in, one request each.
 const byId = (id) => document.getElementById(id);
 const url = byId("images").dataset.url;
 const zone = byId("drop-zone");
@@ -245,80 +245,25 @@ document.addEventListener("paste", (event) => {
   add(pictures.map((file, place) => ({ file, path: file.name === "image.png" ? `pasted-${stamp}-${place + 1}.png` : file.name })));
 });
 
-// The selection
+// A picture that came in before its page of the grid was shown is there twice once that page has come.
+document.addEventListener("htmx:after:swap", () => {
+  for (const early of [...byId("images-new").children]) if (grid.querySelector(`#${early.id}`)) early.remove();
+});
 
-const form = byId("selection");
-const boxes = () => [...document.querySelectorAll(".image-tile input[name=image]")];
-let lastBox = null;
-let nextTile = null;
-
-function showSelection() {
-  const all = boxes();
-  const count = all.filter((box) => box.checked).length;
-  const noun = many(count, "picture");
-  byId("selected-count").textContent = count ? `${count} selected` : "";
-  byId("remove-selected").hidden = !count;
-  byId("select-all").checked = count > 0 && count === all.length;
-  byId("select-all").indeterminate = count > 0 && count < all.length;
-  const gone = count === 1 ? "Its caption goes with it; the original file stays on the disk." : "Their captions go with them; the original files stay on the disk.";
-  form.setAttribute("hx-confirm", `Remove ${noun} from the project? ${gone}`);
-  form.dataset.confirmLabel = `Remove ${noun}`;
+// Back from an editor to a page that the browser kept: the captions written meanwhile count.
+async function refresh(part) {
+  const answer = await fetch(`${url}/grid?after=${part.dataset.after}`, { headers: { "HX-Request": "true" } });
+  if (!answer.ok) return;
+  const made = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector(".grid-page");
+  const others = [...document.querySelectorAll(".grid-page")].filter((each) => each !== part);
+  for (const tile of [...made.children]) if (others.some((each) => each.querySelector(`#${tile.id}`))) tile.remove();
+  const focused = part.contains(document.activeElement) ? document.activeElement.closest(".image-tile")?.id : null;
+  part.replaceWith(document.adoptNode(made));
+  if (focused) byId(focused)?.querySelector("a").focus({ preventScroll: true });
 }
 
-document.addEventListener("change", (event) => {
-  if (event.target.id === "select-all") for (const box of boxes()) box.checked = event.target.checked;
-  if (event.target.matches("#select-all, .image-tile input[name=image]")) showSelection();
+addEventListener("pageshow", async (event) => {
+  if (!event.persisted) return;
+  window.htmx.trigger(document.body, "images-changed");
+  for (const part of document.querySelectorAll(".grid-page")) await refresh(part);
 });
-
-document.addEventListener("click", (event) => {
-  if (!event.target.matches(".image-tile input[name=image]")) return;
-  const all = boxes();
-  const [from, to] = [all.indexOf(lastBox), all.indexOf(event.target)].sort((a, b) => a - b);
-  if (event.shiftKey && from >= 0) for (const box of all.slice(from, to + 1)) box.checked = event.target.checked;
-  lastBox = event.target;
-  showSelection();
-});
-
-document.addEventListener(
-  "keydown",
-  (event) => {
-    if (document.querySelector("dialog[open]")) return;
-    const tile = event.target.closest?.(".image-tile");
-    const box = tile?.querySelector("input[name=image]");
-    if (event.key === "Escape" && boxes().some((each) => each.checked)) {
-      for (const each of boxes()) each.checked = false;
-      showSelection();
-    }
-    if (!box || event.target.matches("input")) return;
-    if (event.key === " " || event.key.toLowerCase() === "x") {
-      event.preventDefault();
-      box.checked = !box.checked;
-      lastBox = box;
-      showSelection();
-    }
-    if (event.key === "Delete" && !boxes().some((each) => each.checked)) {
-      box.checked = true;
-      showSelection();
-    }
-  },
-  { capture: true },
-);
-
-// After a removal the keyboard goes on where it was.
-form.addEventListener("htmx:before:request", () => {
-  const all = boxes();
-  const first = all.findIndex((box) => box.checked);
-  const next = all.slice(first).find((box) => !box.checked) ?? all.slice(0, first).findLast((box) => !box.checked);
-  nextTile = next?.closest(".image-tile") ?? null;
-});
-
-document.addEventListener("htmx:after:swap", (event) => {
-  // A picture that came in before its page of the grid was shown is there twice now.
-  for (const early of [...byId("images-new").children]) if (grid.querySelector(`#${early.id}`)) early.remove();
-  showSelection();
-  if (event.target !== form || !nextTile) return;
-  nextTile.querySelector("a").focus();
-  nextTile = null;
-});
-
-showSelection();

@@ -11,21 +11,21 @@ function show(shown) {
   cell = shown.id;
   const { label, prompt, seed, picture, baseline, note } = shown.dataset;
   const verdict = shown.dataset.verdict ?? "";
-  const isAlone = !baseline;
+  const canJudge = Boolean(shown.querySelector(".verdict-buttons"));
   part(".lightbox-text").textContent = `“${prompt}” · seed ${seed}`;
   part(".compare-sample img").src = picture;
   part(".compare-sample img").alt = label;
   part(".compare-sample figcaption").textContent = [label, verdict].filter(Boolean).join(", ");
   part(".compare-sample figcaption").dataset.verdict = verdict;
   if (baseline) part(".compare-baseline img").src = baseline;
-  dialog.toggleAttribute("data-alone", isAlone);
+  dialog.toggleAttribute("data-alone", !baseline);
   for (const button of dialog.querySelectorAll("[data-judge]")) {
-    button.disabled = isAlone && !shown.querySelector(".verdict-buttons");
+    button.disabled = !canJudge;
     button.setAttribute("aria-pressed", String(button.dataset.judge === verdict));
   }
   const input = part("#compare-note");
   input.disabled = !verdict;
-  input.placeholder = verdict ? "What speaks for it or against it?" : "Keep or reject it first; then say why.";
+  input.placeholder = verdict ? "What speaks for it or against it?" : canJudge ? "Keep or reject it first, then say why." : "The baseline is what the others are judged by.";
   if (document.activeElement !== input) input.value = note;
 }
 

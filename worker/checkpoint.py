@@ -60,7 +60,7 @@ def save_checkpoint(run_dir: RunDir, lora: Lora, state: State, training: Trainin
         "version": 1,
         "step": training.step,
         "spec_sha256": spec_hash(run_dir),
-        "libraries": libraries(),
+        "circumstances": circumstances(),
         "files": files,
     }
     publish_json(staging / "manifest.json", manifest)
@@ -75,9 +75,9 @@ def saved_event(run_dir: RunDir, step: int) -> CheckpointSaved:
     return CheckpointSaved(step=step, path=path, size_bytes=facts["size_bytes"], sha256=facts["sha256"])
 
 
-def libraries() -> dict[str, str]:
-    """The versions that exact resuming depends on."""
-    return {name: version(name) for name in LIBRARIES}
+def circumstances() -> dict[str, str]:
+    """What exact resuming depends on besides the state: library versions, and over how many threads sums are split."""
+    return {name: version(name) for name in LIBRARIES} | {"threads": str(torch.get_num_threads())}
 
 
 def steps_saved(run_dir: RunDir) -> list[int]:
@@ -119,12 +119,8 @@ def restore(run_dir: RunDir, step: int, state: State) -> list[str]:
     torch.random.set_rng_state(rng["cpu"])
     if state.scaler is not None and numbers["scaler"]:
         state.scaler.load_state_dict(numbers["scaler"])
-    now = libraries()
-    return [
-        f"{name} {then} then, {now.get(name)} now"
-        for name, then in manifest["libraries"].items()
-        if now.get(name) != then
-    ]
+    now, then = circumstances(), manifest["circumstances"]
+    return [f"{name} {then.get(name)} then, {now[name]} now" for name in now if now[name] != then.get(name)]
 
 
 def drop_old_states(run_dir: RunDir, keep: int) -> None:
@@ -170,7 +166,7 @@ def _optimizer_state(tensors: Mapping[str, Tensor], groups: list[dict[str, Any]]
 def _manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        if {"step", "spec_sha256", "libraries", "files"} <= set(manifest):
+        if {"step", "spec_sha256", "circumstances", "files"} <= set(manifest):
             return dict(manifest)
     except (OSError, ValueError, TypeError) as error:
         raise BadCheckpoint("its manifest is missing or damaged") from error

@@ -11,6 +11,8 @@ from app.contract.rundir import DatasetRow
 from app.contract.spec import Data, TrainSpec
 
 EPOCHS_REMEMBERED = 2
+VISITS_LOOKED_AT = 200_000
+"""A longer run's texts are not listed ahead: listing them would take longer than it saves."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +70,10 @@ class Order:
             found[""] = None
         if self._data.shuffles_tags:
             epochs = steps * self._accumulation // self.batches_per_epoch + 1
+            if epochs * len(self.rows) > VISITS_LOOKED_AT:
+                return None
             for epoch in range(epochs):
                 found |= {self.text(row, epoch): None for row in self.rows}
-                if len(found) > most:
-                    break
         return list(found) if len(found) <= most else None
 
     def _shuffled(self, epoch: int) -> list[list[DatasetRow]]:

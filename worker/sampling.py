@@ -25,7 +25,7 @@ SAMPLER = "DPM++ 2M Karras"
 def make_scheduler(config: Mapping[str, Any]) -> DPMSolverMultistepScheduler:
     """Return the sampler, over the base's own noise schedule and prediction."""
     return DPMSolverMultistepScheduler.from_config(
-        dict(config),
+        dict(config) | {"clip_sample": False},
         algorithm_type="dpmsolver++",
         solver_type="midpoint",
         solver_order=2,

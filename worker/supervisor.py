@@ -1,5 +1,6 @@
 """The worker: takes runs from the queue one after the other, and takes over what a dead worker left."""
 
+import errno
 import logging
 import sys
 import time
@@ -24,6 +25,7 @@ from worker.run import CHILD_COMMAND, AttemptResult, Attendant, Busy, Patience, 
 log = logging.getLogger("lora_studio.worker")
 
 IDLE_S = 0.5
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def main(data: Path | None) -> int:
@@ -92,18 +94,25 @@ class Supervisor:
         return self._carry_out(run)
 
     def _carry_out(self, run: Run) -> bool:
-        run_dir = self._folder(run)
+        busy = self._hold(run, lambda run_dir: self.attendant.attempt(run_dir, run.attempt))
+        if busy is not None:
+            self._settle(run, AttemptResult(None, str(busy)))
+        return busy is None
+
+    def _hold(self, run: Run, act: Callable[[RunDir], AttemptResult | None]) -> Busy | None:
+        """Act on the run's folder while nobody else can, and settle the row; say so when somebody else has it."""
+        run_dir = RunDir(self.settings.runs / run.dir)
         if not run_dir.spec.is_file():
-            self._settle(run, _gone(run_dir))
-            return True
+            self._settle(run, AttemptResult("failed", f"Its folder {run_dir.path} is gone or has no settings."))
+            return None
         try:
             with held(run_dir):
-                self._settle(run, self.attendant.attempt(run_dir, run.attempt))
+                if result := _result(run_dir, act):
+                    self._settle(run, result)
         except Busy as busy:
             log.warning("%s", busy)
-            self._settle(run, AttemptResult(None, str(busy)))
-            return False
-        return True
+            return busy
+        return None
 
     def _take_over_orphans(self) -> None:
         with read(self.engine) as session:
@@ -116,16 +125,7 @@ class Supervisor:
                 self._take_over(run)
 
     def _take_over(self, run: Run) -> None:
-        run_dir = self._folder(run)
-        if not run_dir.spec.is_file():
-            self._settle(run, _gone(run_dir))
-            return
-        try:
-            with held(run_dir):
-                if self._is_unchanged(run):
-                    self._settle(run, _after_death(run_dir, run.attempt))
-        except Busy as busy:
-            log.warning("%s", busy)
+        self._hold(run, lambda run_dir: _after_death(run_dir, run.attempt) if self._is_unchanged(run) else None)
 
     def _is_unchanged(self, run: Run) -> bool:
         """Whether nobody took the run over before we held its folder."""
@@ -144,12 +144,16 @@ class Supervisor:
         except runs.Lost as lost:
             log.warning("%s", lost.message)
 
-    def _folder(self, run: Run) -> RunDir:
-        return RunDir(self.settings.runs / run.dir)
 
-
-def _gone(run_dir: RunDir) -> AttemptResult:
-    return AttemptResult("failed", f"Its folder {run_dir.path} is gone or has no settings.")
+def _result(run_dir: RunDir, act: Callable[[RunDir], AttemptResult | None]) -> AttemptResult | None:
+    """What the act returns; a folder that cannot be used fails its own run, and does not hold up the others."""
+    try:
+        return act(run_dir)
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            # The run is not at fault. Whoever starts us again takes it over, and it goes on once there is room.
+            raise
+        return AttemptResult("failed", f"Its folder {run_dir.path} cannot be used: {str(error).splitlines()[0]}")
 
 
 def _after_death(run_dir: RunDir, attempt: int) -> AttemptResult:

@@ -1,5 +1,6 @@
 """Training one LoRA, from its run folder to its last checkpoint, in the order in which things happen."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,6 +57,7 @@ class Bench:
     conditioning: Conditioning
     feed: Feed
     album: Album
+    check: Callable[[], None]
 
 
 def train(context: RunContext) -> None:
@@ -82,13 +84,13 @@ def train(context: RunContext) -> None:
     reporter.restart_clock()
     try:
         while step < settings.steps:
-            bench.album.painter.check()
             rate = set_rates(state.optimizer, settings, step)
             torch.manual_seed(seed_of(settings.seed, step, "dropout"))
             batches = bench.feed.of_step(step)
             pictures = sum(len(batch) for batch in batches)
             loss = torch.zeros((), device=bench.machine.device)
             for batch in batches:
+                bench.check()
                 with accelerator.autocast():
                     part = losses_of(family, bench.conditioning, batch, settings.min_snr_gamma).sum() / pictures
                 accelerator.backward(part)
@@ -134,7 +136,7 @@ def set_up(context: RunContext) -> Bench:
 
     painter = Painter(family, machine, spec.sampling, conditioning, check)
     album = Album(context.run_dir, log, painter, spec.base.name, spec.name)
-    return Bench(context, spec, rows, machine, family, lora, order, conditioning, feed, album)
+    return Bench(context, spec, rows, machine, family, lora, order, conditioning, feed, album, check)
 
 
 def losses_of(family: Family, conditioning: Conditioning, batch: Batch, gamma: float | None) -> Tensor:
@@ -184,7 +186,7 @@ def resume(run_dir: RunDir, log: EventLog, state: State, *, is_first: bool) -> i
             log.append(Warned(message=message, hint=hint))
             continue
         if differences:
-            message = "Libraries changed since the checkpoint, so the result may differ from an unbroken run."
+            message = "Not all is as it was at the checkpoint, so the result may differ from an unbroken run."
             log.append(Warned(message=message, hint="; ".join(differences)))
         log.append(Resumed(from_step=step))
         if step not in {saved.step for saved in read_state(run_dir.events).checkpoints}:

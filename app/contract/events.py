@@ -19,7 +19,8 @@ Outcome = Literal["completed", "stopped", "failed"]
 class EventBase(BaseModel):
     """What every event carries; `seq`, `at` and `attempt` are stamped by the log."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A loss that is not a number is a fact too; as `null` it would make the whole log unreadable.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
     seq: int = 0
     at: datetime = datetime(1970, 1, 1, tzinfo=UTC)

@@ -92,7 +92,8 @@ class RunDir:
 
     def read_dataset(self) -> list[DatasetRow]:
         """Read the frozen dataset."""
-        lines = self.dataset.read_text(encoding="utf-8").splitlines()
+        # Not splitlines: a caption may hold other line separators, which JSON leaves as they are.
+        lines = self.dataset.read_text(encoding="utf-8").split("\n")
         return [DatasetRow.model_validate_json(line) for line in lines if line]
 
 

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -101,13 +102,24 @@ def _queue(
     history_id: int = 0,
 ) -> Run:
     projects.get(session, project_id)
-    name = f"{runs.next_number(session):04d}-{slug(spec.name)}"
+    name = _make_folder(settings.runs, runs.next_number(session), slug(spec.name))
     folder = RunDir(settings.runs / name)
-    folder.path.mkdir(parents=True)
     publish(folder.dataset, "".join(row.model_dump_json() + "\n" for row in dataset).encode())
     publish(folder.spec, spec.model_dump_json(indent=2).encode())
     EventLog(folder.events, attempt=0).append(Queued())
     return runs.create(session, project_id, spec.kind, spec.name, name, parent_id=parent_id, history_id=history_id)
+
+
+def _make_folder(runs_folder: Path, number: int, word: str) -> str:
+    """Make the run's folder; a folder left without a row by a crash keeps its number."""
+    for free in count(number):
+        name = f"{free:04d}-{word}"
+        try:
+            (runs_folder / name).mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return name
+    raise AssertionError("numbers do not end")
 
 
 def stop(settings: Settings, engine: Engine, run_id: int) -> None:

@@ -130,7 +130,10 @@ def edit(request: Request, image_id: int, store: Store) -> HTMLResponse:
     """Show the editor."""
     with read(store) as session:
         row = images.get(session, image_id)
-        return page(request, "captions/edit", _edit_page(session, row, None))
+        answer = page(request, "captions/edit", _edit_page(session, row, None))
+    # Going back must not bring old words into the field.
+    answer.headers["cache-control"] = "no-store"
+    return answer
 
 
 @router.post("/images/{image_id}/caption")

@@ -48,9 +48,10 @@ class Tile:
 
 @dataclass(frozen=True)
 class GridPart:
-    """One page of the grid; `after` is where the next begins, None behind the last."""
+    """One page of the grid, of what comes behind `start`; `after` is where the next begins, None behind the last."""
 
     project_id: int
+    start: int
     tiles: Sequence[Tile]
     after: int | None
 
@@ -64,6 +65,7 @@ class IndexPage:
     step: NextStep
     caption_url: str
     project_id: int
+    start: int
     tiles: Sequence[Tile]
     after: int | None
     progress: ImportProgress | None
@@ -95,7 +97,10 @@ class Dropped:
 def index(request: Request, project_id: int, store: Store, imports: Imports, after: int = 0) -> HTMLResponse:
     """Show the first page of the grid (a later one with `after`), and the ways in."""
     with read(store) as session:
-        return page(request, "images/index", _index_page(session, project_id, imports, after))
+        answer = page(request, "images/index", _index_page(session, project_id, imports, after))
+    # Going back must not show the captions of before.
+    answer.headers["cache-control"] = "no-store"
+    return answer
 
 
 @router.get("/projects/{project_id}/images/grid")
@@ -221,7 +226,7 @@ def tile(row: ImageRow) -> Tile:
 def _grid(session: Session, project_id: int, after: int) -> GridPart:
     rows = images.page(session, project_id, after_id=after, limit=PAGE + 1)
     shown = rows[:PAGE]
-    return GridPart(project_id, tuple(map(tile, shown)), shown[-1].id if len(rows) > PAGE else None)
+    return GridPart(project_id, after, tuple(map(tile, shown)), shown[-1].id if len(rows) > PAGE else None)
 
 
 def _summary(session: Session, project_id: int) -> Summary:
@@ -250,6 +255,7 @@ def _index_page(
         step=head.step,
         caption_url=head.caption_url,
         project_id=project_id,
+        start=part.start,
         tiles=part.tiles,
         after=part.after,
         progress=progress if has_news else None,

@@ -20,7 +20,7 @@ router = APIRouter()
 
 # Named by content: what an address once answered, it answers for good.
 FOR_GOOD = "private, max-age=31536000, immutable"
-# A run that resumed may draw a sample again under the same name.
+# A run that resumed may draw a sample again under the same name; an address with `?v=` means one drawing of it.
 FOR_NOW = "private, max-age=60"
 # An original may be anything that a stranger made: even opened by hand it runs nothing and loads nothing.
 SANDBOX = "sandbox; default-src 'none'"
@@ -48,16 +48,14 @@ def original(sha256: str, store: Store, settings: OwnSettings) -> FileResponse:
     path = blob_path(settings, blob.sha256, blob.extension)
     if not path.is_file():
         raise NotFound("The original is no longer on the disk.", "Add the picture again.")
-    answer = FileResponse(
-        path, media_type=TYPES[blob.extension], filename=f"{blob.sha256[:16]}.{blob.extension}"
-    )
+    answer = FileResponse(path, media_type=TYPES[blob.extension], filename=f"{blob.sha256[:16]}.{blob.extension}")
     answer.headers["cache-control"] = FOR_GOOD
     answer.headers["content-security-policy"] = SANDBOX
     return answer
 
 
 @router.get("/runs/{run_id}/samples/{name:path}")
-def sample(run_id: int, name: str, store: Store, settings: OwnSettings) -> FileResponse:
+def sample(run_id: int, name: str, store: Store, settings: OwnSettings, v: str = "") -> FileResponse:
     """Answer a sample that the run's events tell of, by its name under samples/."""
     with read(store) as session:
         run = runs.get(session, run_id)
@@ -66,7 +64,7 @@ def sample(run_id: int, name: str, store: Store, settings: OwnSettings) -> FileR
     path = folder.path / "samples" / name
     if f"samples/{name}" not in drawn or not path.is_file():
         raise NotFound(f"{run.name} has no sample {name[:100]}.", "Reload the page of the run.")
-    return _picture(path, "png", FOR_NOW)
+    return _picture(path, "png", FOR_GOOD if v else FOR_NOW)
 
 
 def _blob(store: Store, sha256: str) -> Blob:

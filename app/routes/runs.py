@@ -105,8 +105,9 @@ def read_page(run_id: int, store: Store, settings: OwnSettings) -> RunPage:
     folder = run_dir(settings, run)
     spec = read_settings(folder, run.name)
     state = read_state(folder.events)
-    whole = build(run.id, state, {}) if isinstance(spec, TrainSpec) else sweep(run.id, state, {})
-    grid, hidden = newest_first(whole, SAMPLE_COLUMNS)
+    grid, hidden = sweep(run.id, state, {}), 0
+    if isinstance(spec, TrainSpec):
+        grid, hidden = newest_first(build(run.id, state, {}), SAMPLE_COLUMNS)
     done, total = extent(state, spec)
     return RunPage(
         run=run,

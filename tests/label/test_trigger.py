@@ -22,9 +22,8 @@ def test_a_suggestion_is_made_of_the_names_letters(name: str, word: str) -> None
     assert suggest_trigger(name) == word
 
 
-@pytest.mark.parametrize("name", sorted(ORDINARY_WORDS))
-def test_no_suggestion_is_an_ordinary_word(name: str) -> None:
-    assert doubt_trigger(suggest_trigger(name)) == ""
+def test_no_suggestion_is_an_ordinary_word() -> None:
+    assert not {suggest_trigger(name) for name in ORDINARY_WORDS} & ORDINARY_WORDS
 
 
 @pytest.mark.parametrize("word", ["cat", "CAT", "red cat"])

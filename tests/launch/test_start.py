@@ -47,6 +47,13 @@ def test_a_run_holds_the_dataset_as_it_was(settings: Settings, engine: Engine) -
     assert run.history_id > 0
 
 
+def test_a_folder_left_by_a_crash_is_not_in_the_way(settings: Settings, engine: Engine) -> None:
+    project_id = project_with_images(settings, engine, 1)
+    spec = made_spec(engine, project_id)
+    (settings.runs / f"0001-{slug(spec.name)}").mkdir(parents=True)
+    assert start_training(settings, engine, project_id, spec).dir == f"0002-{slug(spec.name)}"
+
+
 def test_nothing_to_train_on_is_said(settings: Settings, engine: Engine) -> None:
     project_id = project_with_images(settings, engine, 0)
     with pytest.raises(Invalid, match="no images"):

@@ -110,13 +110,14 @@ class Ruin:
     killer: ToyRun
     gone: ToyRun
     gone_in_queue: ToyRun
+    damaged: ToyRun
 
 
 @pytest.fixture(scope="module")
 def ruin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ruin]:
     """Make the ruin, and wait until all its runs are over."""
     studio = make_studio(tmp_path_factory.mktemp("ruin"))
-    claimed, ended, torn, killer, gone = (leave_orphan(studio) for _ in range(5))
+    claimed, ended, torn, killer, gone, damaged = (leave_orphan(studio) for _ in range(6))
     begin(ended).append(Ended(outcome="failed", reason="the loss is not a number"))
     begin(torn)
     with torn.run_dir.events.open("ab") as file:
@@ -124,13 +125,15 @@ def ruin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ruin]:
     for _ in range(2):
         begin(killer).append(Queued(reason="It starts again."))
     begin(killer)
+    with damaged.run_dir.events.open("ab") as file:
+        file.write(bytes(100) + b"\n")
     gone_in_queue = studio.queue()
     for run in (gone, gone_in_queue):
         shutil.rmtree(run.run_dir.path)
     studio.start_worker()
-    for run in (claimed, ended, torn, killer, gone, gone_in_queue):
+    for run in (claimed, ended, torn, killer, gone, gone_in_queue, damaged):
         studio.ends(run)
-    yield Ruin(studio, claimed, ended, torn, killer, gone, gone_in_queue)
+    yield Ruin(studio, claimed, ended, torn, killer, gone, gone_in_queue, damaged)
     studio.close()
 
 
@@ -163,3 +166,9 @@ def test_a_run_whose_folder_is_gone_fails_in_words(ruin: Ruin) -> None:
         assert row.status == "failed"
         assert str(run.run_dir.path) in row.reason
         assert not run.run_dir.path.exists()
+
+
+def test_a_run_whose_events_a_power_cut_damaged_fails_in_words(ruin: Ruin) -> None:
+    row = ruin.studio.row(ruin.damaged)
+    assert row.status == "failed"
+    assert f"{ruin.damaged.run_dir.path} cannot be used" in row.reason

@@ -45,6 +45,19 @@ def test_strength_zero_is_the_base_and_one_is_what_training_drew(
         assert apart(at[-1.0], at[1.0]) > apart(at[1.0], base)
 
 
+def test_a_lora_without_text_encoder_layers_is_swept_too(base: BaseModelRef, tmp_path: Path) -> None:
+    spec = tiny.make_spec(base, optimization__steps=4, optimization__warmup_steps=0)
+    source = tiny.new_run(tmp_path / "source", spec)
+    train(tiny.context_of(source, spec))
+    sweep = tiny.render_spec(spec, source, 4, (0.0, 1.0))
+    run_dir = tiny.make_run(tmp_path / "sweep", sweep, [])
+    render(tiny.context_of(run_dir, sweep))
+    zero, one = (shown(run_dir.sample(4, 0, 1, strength)) for strength in (0.0, 1.0))
+    base_one, trained_one = (shown(source.sample(step, 0, 1, 1.0)) for step in (0, 4))
+    assert zero == base_one
+    assert apart(one, trained_one) < apart(trained_one, base_one) / 10
+
+
 def test_another_attempt_draws_only_what_is_missing(trained: tuple[RunDir, TrainSpec], tmp_path: Path) -> None:
     source, spec = trained
     sweep = tiny.render_spec(spec, source, 4, (0.0, 1.0))

@@ -1,5 +1,6 @@
 """The battery: every family goes the whole way, and every promise of the trainer is held on it."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -271,6 +272,31 @@ def test_without_a_good_checkpoint_it_starts_again_and_says_so(
     assert len(tiny.events_of(run_dir, "warning")) == 1
     state = fold(read_events(run_dir.events))
     assert [step for step, _ in state.losses] == [1, 2, 3, 4, 5]
+    assert [event.from_step for event in tiny.events_of(run_dir, "resumed") if isinstance(event, Resumed)] == [0]
+
+
+def test_resuming_under_other_circumstances_is_said(short: TrainSpec, tmp_path: Path) -> None:
+    run_dir = tiny.new_run(tmp_path, short)
+    with pytest.raises(Interrupted):
+        train(tiny.context_of(run_dir, short, wants_interrupt=tiny.has_step(run_dir, 4)))
+    manifest = run_dir.checkpoint(4) / "manifest.json"
+    said = json.loads(manifest.read_text())
+    said["circumstances"] |= {"torch": "1.0"}
+    manifest.write_text(json.dumps(said))
+    train(tiny.context_of(run_dir, short, attempt=2))
+    (warning,) = [event for event in tiny.events_of(run_dir, "warning") if isinstance(event, Warned)]
+    assert warning.hint.startswith("torch 1.0 then, ")
+
+
+def test_a_checkpoint_of_other_settings_is_not_used(short: TrainSpec, tmp_path: Path) -> None:
+    run_dir = tiny.new_run(tmp_path, short)
+    with pytest.raises(Interrupted):
+        train(tiny.context_of(run_dir, short, wants_interrupt=tiny.has_step(run_dir, 2)))
+    other = short.model_copy(update={"network": short.network.model_copy(update={"rank": 2})})
+    run_dir.spec.write_text(other.model_dump_json())
+    train(tiny.context_of(run_dir, other, attempt=2))
+    (warning,) = [event for event in tiny.events_of(run_dir, "warning") if isinstance(event, Warned)]
+    assert "of other settings" in warning.message
     assert [event.from_step for event in tiny.events_of(run_dir, "resumed") if isinstance(event, Resumed)] == [0]
 
 

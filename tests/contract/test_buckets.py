@@ -1,0 +1,64 @@
+"""Buckets: sizes a picture may train at, and how it lands in one."""
+
+from itertools import product
+
+import pytest
+
+from app.contract.buckets import MAX_ASPECT, Size, fit, make_buckets
+from app.contract.families import FAMILIES, bucket_step
+
+RESOLUTIONS = [(512, 64), (768, 64), (1024, 64), (64, 16), (96, 24), (100, 8)]
+
+
+@pytest.mark.parametrize(("resolution", "step"), RESOLUTIONS)
+def test_every_bucket_is_a_size_that_trains(resolution: int, step: int) -> None:
+    buckets = make_buckets(resolution, step)
+    assert Size(resolution, resolution) in buckets
+    assert len(set(buckets)) == len(buckets)
+    for bucket in buckets:
+        assert bucket.area <= resolution**2
+        assert 1 / MAX_ASPECT <= bucket.aspect <= MAX_ASPECT
+        assert Size(bucket.height, bucket.width) in buckets
+        if bucket != Size(resolution, resolution):
+            assert (bucket.width % step, bucket.height % step) == (0, 0)
+
+
+@pytest.mark.parametrize(("resolution", "step"), RESOLUTIONS)
+def test_sdxl_and_square_sizes_are_reached(resolution: int, step: int) -> None:
+    widths = {bucket.width for bucket in make_buckets(resolution, step)}
+    assert min(widths) <= resolution <= max(widths)
+    if resolution == 1024:
+        assert Size(832, 1216) in make_buckets(resolution, step)
+
+
+@pytest.mark.parametrize("picture", [Size(w, h) for w, h in product((1, 33, 640, 1000, 7000), (1, 47, 480, 1001))])
+def test_a_picture_covers_its_bucket_and_is_cut_evenly(picture: Size) -> None:
+    place = fit(picture, make_buckets(512, 64))
+    assert place.scaled.width >= place.bucket.width
+    assert place.scaled.height >= place.bucket.height
+    # One side is exact: nothing is scaled further than it must be.
+    assert place.scaled.width == place.bucket.width or place.scaled.height == place.bucket.height
+    assert 0 <= place.left <= place.scaled.width - place.bucket.width - place.left <= place.left + 1
+    assert 0 <= place.top <= place.scaled.height - place.bucket.height - place.top <= place.top + 1
+    assert 0 <= place.lost < 1
+    assert place.upscaled == (place.scaled.width > picture.width)
+
+
+def test_the_nearest_aspect_wins_and_ties_go_to_the_larger() -> None:
+    buckets = (Size(512, 512), Size(256, 512), Size(512, 256), Size(256, 256))
+    assert fit(Size(300, 300), buckets).bucket == Size(512, 512)
+    assert fit(Size(100, 190), buckets).bucket == Size(256, 512)
+    assert fit(Size(190, 100), buckets).bucket == Size(512, 256)
+
+
+def test_an_exact_picture_loses_nothing() -> None:
+    place = fit(Size(1024, 1024), make_buckets(512, 64))
+    assert (place.lost, place.upscaled, place.left, place.top) == (0, False, 0, 0)
+    assert place.scaled == Size(512, 512)
+
+
+def test_a_tiny_base_has_buckets_of_its_own() -> None:
+    step = bucket_step(FAMILIES["sd15"], 64)
+    assert step == 16
+    assert len(make_buckets(64, step)) > 3
+    assert bucket_step(FAMILIES["sdxl"], 1024) == 64

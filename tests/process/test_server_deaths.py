@@ -1,0 +1,106 @@
+"""kill -9 of the whole server at three points: no stuck run, no lost caption."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import Engine
+
+from app.config import Settings
+from app.contract.events import read_events
+from app.contract.state import read_state
+from app.launch.draft import draft
+from app.launch.start import run_dir, start_training
+from app.launch.subject import subject_of
+from app.store import images, runs
+from app.store.db import migrate, open_engine, read
+from app.store.models import Run
+from tests.drawing import bundled_base, project_with_images
+from tests.studio import Studio, until
+
+SETTINGS = {
+    "optimization.steps": "12",
+    "saving.every_steps": "3",
+    "sampling.every_steps": "6",
+    "sampling.inference_steps": "2",
+    "prompts": "rdct",
+}
+FAR_S = 150.0
+
+
+@pytest.fixture
+def engine(settings: Settings) -> Engine:
+    settings.make_folders()
+    migrate(settings)
+    return open_engine(settings.store_path)
+
+
+def queued_run(settings: Settings, engine: Engine) -> Run:
+    project_id = project_with_images(settings, engine, 3)
+    base = bundled_base(engine)
+    with read(engine) as session:
+        made = draft(subject_of(session, project_id, base), "quick", SETTINGS)
+    assert made.spec is not None, made.errors
+    return start_training(settings, engine, project_id, made.spec)
+
+
+def type_captions(address: str, image_ids: list[int], acked: dict[int, str], stop: threading.Event) -> None:
+    """Save captions one after the other and remember those that were acknowledged, until the server is gone."""
+    with httpx.Client(base_url=address, headers={"X-LoRA-Studio": "1"}) as client:
+        for number in range(100_000):
+            image_id, text = image_ids[number % len(image_ids)], f"caption {number}"
+            try:
+                answer = client.put(f"/api/images/{image_id}/caption", json={"text": text})
+            except httpx.HTTPError:
+                return
+            assert answer.status_code == 200, answer.text
+            acked[image_id] = text
+            if stop.is_set():
+                return
+
+
+POINTS: dict[str, Callable[[list[str]], bool]] = {
+    "claimed": lambda types: "claimed" in types,
+    "training": lambda types: "progress" in types,
+    "saved": lambda types: types.count("checkpoint") >= 2,
+}
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("point", POINTS)
+def test_nothing_is_lost_and_nothing_is_stuck(settings: Settings, engine: Engine, point: str) -> None:
+    run = queued_run(settings, engine)
+    events = run_dir(settings, run).events
+    with read(engine) as session:
+        image_ids = [row.id for row in images.training_rows(session, run.project_id)]
+    acked: dict[int, str] = {}
+    stop = threading.Event()
+    studio = Studio(settings.data)
+    writer = threading.Thread(target=type_captions, args=(studio.address, image_ids, acked, stop))
+    writer.start()
+    until(lambda: POINTS[point]([event.type for event in read_events(events)]), point, FAR_S)
+    studio.kill()
+    stop.set()
+    writer.join(30)
+    assert acked
+
+    again = Studio(settings.data)
+    until(lambda: read_state(events).is_over, "the end of the run", FAR_S)
+    again.end()
+    with read(engine) as session:
+        kept = {row.id: row.caption for row in images.training_rows(session, run.project_id)}
+        assert runs.get(session, run.id).status == "completed"
+    for image_id, text in acked.items():
+        assert number_of(kept[image_id]) >= number_of(text)
+    whole = read_events(events)
+    assert [event.seq for event in whole] == list(range(1, len(whole) + 1))
+    # A worker whose server is gone saves where it is, so there may be one more than the planned ones.
+    assert {3, 6, 9, 12} <= {saved.step for saved in read_state(events).checkpoints}
+    assert Path(run_dir(settings, run).lora(12)).is_file()
+
+
+def number_of(caption: str | None) -> int:
+    """The number that a caption of this test ends with."""
+    return int((caption or "").rpartition(" ")[2])

@@ -1,0 +1,92 @@
+"""Base models: the list, the folder named for them, missing ones, hashing."""
+
+import json
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+from sqlalchemy import Engine
+
+from app.launch.bases import BUNDLED_NAME
+from app.store import bases
+from app.store.bases import FoundBase
+from app.store.db import read, write
+from tests.routes.conftest import Html
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """A folder with one diffusers base."""
+    base = tmp_path / "models" / "paper-world"
+    for part, config in (("unet", {"sample_size": 64}), ("vae", {"block_out_channels": [1, 2, 3, 4]})):
+        (base / part).mkdir(parents=True)
+        (base / part / "config.json").write_text(json.dumps(config))
+    (base / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"}))
+    (base / "unet" / "weights.safetensors").write_bytes(b"1" * 2000)
+    return base.parent
+
+
+async def test_the_bundled_base_is_plainly_marked(http: httpx.AsyncClient) -> None:
+    page = Html((await http.get("/bases")).text)
+    (row,) = [each for each in page.all("tr") if BUNDLED_NAME in each.text]
+    assert "Tiny and random" in row.text
+    assert "draws only noise" in row.text
+    assert "No real base model yet" in page.source
+
+
+async def test_a_named_folder_is_looked_through_and_remembered(
+    http: httpx.AsyncClient, models: Path, htmx: dict[str, str]
+) -> None:
+    answer = await http.post("/bases", data={"folder": f'"{models}"'}, headers=htmx)
+    part = Html(answer.text)
+    assert answer.status_code == 200
+    assert "Looked through" in part.one("form", id="bases-folder").text
+    assert "paper-world" in part.one("hx-partial").text
+    assert "512 px" in part.one("hx-partial").text
+    with anyio.fail_after(20):
+        while "hashing" in (listed := (await http.get("/bases/list", headers=htmx)).text):
+            assert Html(listed).one("div", id="bases-list").attrs["hx-trigger"] == "every 2s"
+            await anyio.sleep(0.02)
+    assert "hx-get" not in Html(listed).one("div", id="bases-list").attrs
+    assert Html((await http.get("/bases")).text).one("input", id="folder").attrs["value"] == str(models)
+    plain = await http.post("/bases", data={"folder": str(models)})
+    assert (plain.status_code, plain.headers["location"]) == (303, "/bases")
+    # The page of bases names the folder that was typed, never where a base lies.
+    assert str(models / "paper-world") not in (await http.get("/bases")).text
+
+
+@pytest.mark.parametrize(
+    ("folder", "words"), [("", "There is no path"), ("models", "not a full path"), ("/nowhere/at/all", "not a folder")]
+)
+async def test_what_is_no_folder_is_told_beside_the_field(
+    http: httpx.AsyncClient, htmx: dict[str, str], folder: str, words: str
+) -> None:
+    for headers in (htmx, {}):
+        answer = await http.post("/bases", data={"folder": folder}, headers=headers)
+        assert answer.status_code == 422
+        page = Html(answer.text)
+        assert words in page.one("p", id="folder-error").text
+        assert page.one("input", id="folder").attrs["value"] == folder
+
+
+async def test_a_base_that_is_gone_is_marked_and_no_longer_offered(
+    http: httpx.AsyncClient, store: Engine, models: Path, tmp_path: Path
+) -> None:
+    gone = FoundBase("lost-world", str(tmp_path / "lost"), "single-file", "sdxl", 6_000_000_000, 1024, False)
+    with write(store) as session:
+        bases.add_found(session, gone)
+    await http.post("/bases", data={"folder": str(models)})
+    page = Html((await http.get("/bases")).text)
+    (row,) = [each for each in page.all("tr") if "lost-world" in each.text]
+    assert "Missing" in row.text
+    assert "hashing" not in row.text
+    form = Html((await http.get("/projects/new")).text)
+    offered = [each.text for each in form.all("option")]
+    assert not [each for each in offered if "lost-world" in each]
+    assert [each for each in offered if "paper-world · Stable Diffusion 1.5, 512 px" in each]
+    with read(store) as session:
+        first = next(each for each in bases.listed(session) if each.name == "paper-world")
+    assert form.one("option", selected="").attrs["value"] == str(first.id)

@@ -1,0 +1,267 @@
+"""Images: files dropped one a request, the grid by pages, removal, repeats."""
+
+from urllib.parse import quote
+
+import httpx
+import pytest
+from sqlalchemy import Engine
+
+from app.config import Settings
+from app.routes.images import PAGE, read_file_name
+from app.store import history, images, projects
+from app.store.db import read, write
+from app.store.images import ImageRow, NewImage
+from tests.drawing import picture
+from tests.routes.conftest import Html
+
+pytestmark = pytest.mark.anyio
+
+
+async def drop(http: httpx.AsyncClient, project_id: int, name: str, data: bytes) -> tuple[int, Html]:
+    """Send one file as the page does."""
+    headers = {"X-File-Name": quote(name, safe=""), "HX-Request": "true"}
+    answer = await http.post(f"/projects/{project_id}/images", content=data, headers=headers)
+    return answer.status_code, Html(answer.text)
+
+
+def rows(store: Engine, project_id: int) -> list[ImageRow]:
+    """Every image of a project."""
+    with read(store) as session:
+        return images.training_rows(session, project_id)
+
+
+def fill(store: Engine, project_id: int, count: int) -> None:
+    """Put rows without files into a project."""
+    with write(store) as session:
+        for number in range(count):
+            new = NewImage(f"{number:064x}", "png", 1000, 1600, 900, f"fox-{number:04d}.png")
+            images.add(session, project_id, new, f"a fox, {number}" if number % 2 else None, "you")
+
+
+@pytest.mark.parametrize(("container", "name"), [("PNG", "a.png"), ("JPEG", "ä ö.jpg"), ("WEBP", "c.webp")])
+async def test_a_dropped_picture_comes_in_with_its_tile(
+    http: httpx.AsyncClient, store: Engine, project_id: int, container: str, name: str
+) -> None:
+    status, part = await drop(http, project_id, name, picture(1, 320, 200, container))
+    assert status == 200
+    assert part.one("li", class_="upload").attrs["data-status"] == "added"
+    (row,) = rows(store, project_id)
+    assert (row.name, row.width_px, row.height_px) == (name, 320, 200)
+    image = part.one("img", alt=name).attrs
+    assert (image["width"], image["height"], image["loading"]) == ("320", "200", "lazy")
+    thumb = await http.get(image["src"])
+    assert (thumb.status_code, thumb.headers["content-type"]) == (200, "image/webp")
+
+
+async def test_the_same_picture_twice_is_one_row(http: httpx.AsyncClient, store: Engine, project_id: int) -> None:
+    await drop(http, project_id, "a.png", picture(1))
+    status, part = await drop(http, project_id, "b.png", picture(1))
+    assert status == 200
+    assert part.one("li", class_="upload").attrs["data-status"] == "known"
+    assert [row.name for row in rows(store, project_id)] == ["a.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("empty.png", b"", "empty.png is empty"),
+        ("page.jpg", b"<!doctype html><p>no", "it is a web page, not a picture"),
+        ("cut.png", picture(1, 300, 300)[:200], "cut.png cannot be read as a picture"),
+        ("notes.json", b"{}", "notes.json cannot be read as a picture"),
+        ("film.gif", picture(1, container="GIF"), "film.gif is a GIF file"),
+        ("bad.txt", b"\x00\x01", "bad.txt is not a text file"),
+        ("<img src=x onerror=alert(1)>.png", b"x", "<img src=x onerror=alert(1)>.png cannot be read"),
+    ],
+)
+async def test_a_bad_file_is_named_with_its_reason_and_nothing_comes_in(
+    http: httpx.AsyncClient, store: Engine, project_id: int, name: str, data: bytes, words: str
+) -> None:
+    status, part = await drop(http, project_id, name, data)
+    assert status == 422
+    assert part.one("li", class_="upload").attrs["data-status"] == "refused"
+    assert words in part.one("span", class_="upload-reason").text
+    assert not part.all("img")
+    assert rows(store, project_id) == []
+
+
+@pytest.mark.parametrize("text_comes_first", [True, False])
+async def test_a_caption_file_joins_its_picture_in_either_order(
+    http: httpx.AsyncClient, store: Engine, project_id: int, text_comes_first: bool
+) -> None:
+    files = [("fox.txt", b"ein Fuchs, blau\n"), ("Fox.PNG", picture(1))]
+    ordered = files if text_comes_first else files[::-1]
+    told = [
+        (await drop(http, project_id, name, data))[1].one("li", class_="upload").attrs["data-status"]
+        for name, data in ordered
+    ]
+    assert told == (["waiting", "added"] if text_comes_first else ["added", "captioned"])
+    (row,) = rows(store, project_id)
+    assert row.caption == "ein Fuchs, blau\n"
+
+
+async def test_a_caption_file_never_replaces_words(http: httpx.AsyncClient, store: Engine, project_id: int) -> None:
+    await drop(http, project_id, "fox.png", picture(1))
+    await drop(http, project_id, "fox.txt", b"first")
+    status, part = await drop(http, project_id, "fox.txt", b"second")
+    assert status == 200
+    assert "was kept" in part.one("span", class_="upload-reason").text
+    assert rows(store, project_id)[0].caption == "first"
+
+
+async def test_a_file_for_a_project_that_is_gone_is_refused(http: httpx.AsyncClient, settings: Settings) -> None:
+    status, part = await drop(http, 77, "a.png", picture(1))
+    assert status == 404
+    assert "There is no project 77" in part.one("div", **{"data-error": ""}).text
+    assert not list(settings.blobs.rglob("*.png"))
+
+
+async def test_a_plain_form_brings_several_files_and_names_the_bad_ones(
+    http: httpx.AsyncClient, store: Engine, project_id: int
+) -> None:
+    url = f"/projects/{project_id}/images"
+    files = [("files", ("a.png", picture(1))), ("files", ("a.txt", b"one")), ("files", ("b.png", picture(2)))]
+    good = await http.post(url, files=files)
+    assert (good.status_code, good.headers["location"]) == (303, url)
+    mixed = await http.post(url, files=[("files", ("c.png", picture(3))), ("files", ("bad.png", b"no"))])
+    assert mixed.status_code == 422
+    (reason,) = [each.text for each in Html(mixed.text).all("span", class_="upload-reason") if each.text]
+    assert reason.startswith("bad.png cannot be read")
+    assert [(row.name, row.caption) for row in rows(store, project_id)] == [
+        ("a.png", "one"),
+        ("b.png", None),
+        ("c.png", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ("a%20b.png", "a b.png"),
+        ("..%2F..%2Fetc%2Fpasswd", "passwd"),
+        ("C%3A%5Cpictures%5Cfox.png", "fox.png"),
+        ("%00%0Afox%1B.png", "fox.png"),
+        ("", "unnamed"),
+        ("%FF.png", "\ufffd.png"),
+        ("x" * 300 + ".png", "x" * 196 + ".png"),
+    ],
+)
+def test_a_file_name_is_bare_and_printable(header: str, name: str) -> None:
+    assert read_file_name(header) == name
+
+
+async def test_the_grid_comes_in_pages_by_id(http: httpx.AsyncClient, store: Engine, project_id: int) -> None:
+    fill(store, project_id, PAGE + 3)
+    url = f"/projects/{project_id}/images"
+    first = Html((await http.get(url)).text)
+    shown = [each.attrs["id"] for each in first.all("li", class_="image-tile")]
+    assert len(shown) == PAGE
+    more = first.one("p", id="image-more").attrs["hx-get"]
+    # What was shown already does not move what comes next.
+    with write(store) as session:
+        images.remove(session, 5, "you")
+    second = Html((await http.get(more)).text)
+    rest = [each.attrs["id"] for each in second.all("li", class_="image-tile")]
+    assert len(rest) == 3
+    assert not set(shown) & set(rest)
+    assert not second.all("p", id="image-more")
+    without_script = Html((await http.get(f"{url}?after={PAGE}")).text)
+    assert first.one("a", href=f"{url}?after={PAGE}").text == "More pictures"
+    assert [each.attrs["id"] for each in without_script.all("li", class_="image-tile")] == rest
+
+
+async def test_a_full_last_page_offers_no_empty_one(http: httpx.AsyncClient, store: Engine, project_id: int) -> None:
+    fill(store, project_id, PAGE)
+    page = Html((await http.get(f"/projects/{project_id}/images")).text)
+    assert len(page.all("li", class_="image-tile")) == PAGE
+    assert not page.all("p", id="image-more")
+
+
+async def test_the_page_escapes_what_people_wrote_and_shows_no_path(
+    http: httpx.AsyncClient, store: Engine, settings: Settings, project_id: int
+) -> None:
+    payload = "<img src=x onerror=alert(1)>"
+    await drop(http, project_id, f"{payload}.png", picture(1))
+    await drop(http, project_id, f"{payload}.txt", f"{payload}\"' &amp;".encode())
+    answer = await http.get(f"/projects/{project_id}/images")
+    page = Html(answer.text)
+    assert page.one("p", class_="image-tile-caption").text == f"{payload}\"' &amp;"
+    assert page.one("img", alt=f"{payload}.png")
+    assert not page.all("img", onerror="alert(1)")
+    assert str(settings.data) not in answer.text
+
+
+async def test_the_summary_brings_the_step_bar_up_to_date(
+    http: httpx.AsyncClient, store: Engine, project_id: int, htmx: dict[str, str]
+) -> None:
+    fill(store, project_id, 4)
+    part = Html((await http.get(f"/projects/{project_id}/images/summary", headers=htmx)).text)
+    assert part.one("p", class_="page-sub").text == "4 pictures, 2 without a caption"
+    assert "Caption 2 images" in part.source
+    steps = part.one("hx-partial")
+    assert steps.attrs["hx-target"] == ".steps-list"
+    assert "2/4" in steps.text
+
+
+async def test_selected_images_go_and_the_history_remembers_them(
+    http: httpx.AsyncClient, store: Engine, settings: Settings, project_id: int, htmx: dict[str, str]
+) -> None:
+    for number in range(3):
+        await drop(http, project_id, f"{number}.png", picture(number))
+    with write(store) as session:
+        other = projects.create(session, "Other", "style", "", None)
+        foreign, _ = images.add(session, other.id, NewImage("f" * 64, "png", 1, 1, 1, "f.png"), None, "you")
+    url = f"/projects/{project_id}/images/remove"
+    answer = await http.post(url, data={"image": ["1", "3", "1", "999", str(foreign.id)]}, headers=htmx)
+    assert answer.status_code == 200
+    assert answer.headers["hx-trigger"] == "images-changed"
+    gone = Html(answer.text).all("div", **{"hx-swap-oob": "delete"})
+    assert [each.attrs["id"] for each in gone] == ["image-1", "image-3"]
+    assert [row.id for row in rows(store, project_id)] == [2]
+    assert len(rows(store, other.id)) == 1
+    assert len(list(settings.blobs.rglob("*.png"))) == 3
+    with read(store) as session:
+        newest = history.entries(session, project_id)[0]
+    assert (newest.verb, '"2.png"' in (newest.before or "")) == ("remove", True)
+    plain = await http.post(url, data={"image": "2"})
+    assert (plain.status_code, plain.headers["location"]) == (303, f"/projects/{project_id}/images")
+    assert rows(store, project_id) == []
+    nothing = await http.post(url, data={})
+    assert nothing.status_code == 422
+    assert "No picture is selected" in nothing.text
+
+
+async def test_removing_one_leads_to_the_next_then_back(
+    http: httpx.AsyncClient, store: Engine, project_id: int, htmx: dict[str, str]
+) -> None:
+    fill(store, project_id, 3)
+    places = [(await http.post(f"/images/{number}/remove")).headers["location"] for number in (2, 3)]
+    assert places == ["/images/3", "/images/1"]
+    last = await http.post("/images/1/remove", headers=htmx)
+    assert last.headers["hx-redirect"] == f"/projects/{project_id}/images"
+    assert (await http.post("/images/1/remove")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("0", "1 to 1000"), ("1001", "1 to 1000"), ("two", "two is no"), ("", "Nothing")]
+)
+async def test_repeats_out_of_range_are_told_beside_the_field(
+    http: httpx.AsyncClient, store: Engine, project_id: int, htmx: dict[str, str], text: str, words: str
+) -> None:
+    fill(store, project_id, 1)
+    answer = await http.post("/images/1/repeats", data={"repeats": text}, headers=htmx)
+    assert answer.status_code == 422
+    assert words in Html(answer.text).one("p", id="repeats-error").text
+    assert (await http.post("/images/1/repeats", data={"repeats": text})).status_code == 422
+    assert rows(store, project_id)[0].repeats == 1
+
+
+async def test_repeats_are_set_and_shown(
+    http: httpx.AsyncClient, store: Engine, project_id: int, htmx: dict[str, str]
+) -> None:
+    fill(store, project_id, 1)
+    part = await http.post("/images/1/repeats", data={"repeats": " 3 "}, headers=htmx)
+    assert "Saved" in Html(part.text).one("span", class_="saved-mark").text
+    assert (await http.post("/images/1/repeats", data={"repeats": "4"})).headers["location"] == "/images/1"
+    assert rows(store, project_id)[0].repeats == 4
+    page = Html((await http.get(f"/projects/{project_id}/images")).text)
+    assert page.one("span", class_="image-tile-mark").text == "4×"

@@ -1,0 +1,99 @@
+"""Pictures for the screen: fixed types, only what the store knows, originals as downloads alone."""
+
+import hashlib
+from io import BytesIO
+
+import httpx
+import pytest
+from PIL import Image
+from sqlalchemy import Engine
+
+from app.collect.blobs import blob_path, thumb_path
+from app.collect.imports import take_file
+from app.config import Settings
+from app.contract.events import EventLog, SampleDrawn
+from app.contract.rundir import RunDir, publish
+from app.store import runs
+from app.store.db import write
+from tests.drawing import picture
+
+pytestmark = pytest.mark.anyio
+
+ORIGINAL = picture(3, 2400, 1200, "JPEG")
+SHA256 = hashlib.sha256(ORIGINAL).hexdigest()
+
+
+@pytest.fixture
+def taken(settings: Settings, store: Engine, project_id: int) -> str:
+    """A large picture in a project; its hash."""
+    assert take_file(settings, store, project_id, "big.jpg", ORIGINAL).status == "added"
+    return SHA256
+
+
+@pytest.mark.parametrize(("folder", "side_px"), [("thumbs", 320), ("pictures", 1600)])
+async def test_screen_copies_are_small_webp_and_kept_for_good(
+    http: httpx.AsyncClient, taken: str, folder: str, side_px: int
+) -> None:
+    answer = await http.get(f"/media/{folder}/{taken}.webp")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "image/webp"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "immutable" in answer.headers["cache-control"]
+    with Image.open(BytesIO(answer.content)) as image:
+        assert (image.format, image.size) == ("WEBP", (side_px, side_px // 2))
+
+
+async def test_an_original_leaves_byte_for_byte_as_a_harmless_download(http: httpx.AsyncClient, taken: str) -> None:
+    answer = await http.get(f"/media/originals/{taken}")
+    assert answer.content == ORIGINAL
+    assert answer.headers["content-disposition"] == f'attachment; filename="{taken[:16]}.jpg"'
+    policies = answer.headers.get_list("content-security-policy")
+    assert any("sandbox" in policy and "default-src 'none'" in policy for policy in policies)
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("name", ["f" * 64, "..", "%2e%2e%2fstore.db", "' or 1=1", "store.db"])
+async def test_what_the_store_does_not_know_is_not_there(http: httpx.AsyncClient, taken: str, name: str) -> None:
+    for url in (f"/media/thumbs/{name}.webp", f"/media/pictures/{name}.webp", f"/media/originals/{name}"):
+        answer = await http.get(url)
+        assert answer.status_code == 404
+        assert "cache-control" not in answer.headers
+
+
+async def test_a_deleted_thumbnail_is_stood_in_for(http: httpx.AsyncClient, settings: Settings, taken: str) -> None:
+    thumb_path(settings, taken).unlink()
+    answer = await http.get(f"/media/thumbs/{taken}.webp")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/webp")
+
+
+async def test_a_lost_original_is_told_in_words(
+    http: httpx.AsyncClient, settings: Settings, taken: str, htmx: dict[str, str]
+) -> None:
+    blob_path(settings, taken, "jpg").unlink()
+    for url in (f"/media/pictures/{taken}.webp", f"/media/originals/{taken}"):
+        answer = await http.get(url, headers=htmx)
+        assert answer.status_code == 404
+        assert "Add the picture again" in answer.text
+        assert str(settings.data) not in answer.text
+
+
+async def test_a_sample_is_answered_only_when_an_event_tells_of_it(
+    http: httpx.AsyncClient, settings: Settings, store: Engine, project_id: int
+) -> None:
+    with write(store) as session:
+        run = runs.create(session, project_id, "train", "Balanced", "0001-balanced")
+    folder = RunDir(settings.runs / "0001-balanced")
+    drawn, untold = folder.sample(250, 0, 42, 1.0), folder.sample(500, 0, 42, 1.0)
+    for path in (drawn, untold):
+        publish(path, picture(1))
+    publish(folder.spec, b"{}")
+    relative = drawn.relative_to(folder.path).as_posix()
+    EventLog(folder.events, 1).append(SampleDrawn(step=250, prompt_index=0, prompt="x", seed=42, path=relative))
+    good = await http.get(f"/runs/{run.id}/{relative}")
+    assert (good.status_code, good.headers["content-type"]) == (200, "image/png")
+    assert good.content == picture(1)
+    assert "immutable" not in good.headers["cache-control"]
+    assert "immutable" in (await http.get(f"/runs/{run.id}/{relative}?v=1")).headers["cache-control"]
+    for name in (untold.relative_to(folder.samples).as_posix(), "../spec.json", "%2e%2e/spec.json", "none.png"):
+        assert (await http.get(f"/runs/{run.id}/samples/{name}")).status_code == 404
+    assert (await http.get(f"/runs/99/{relative}")).status_code == 404

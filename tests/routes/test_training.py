@@ -1,0 +1,197 @@
+"""The training form: filled by presets, refreshed while people type, and never started with something wrong."""
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+from sqlalchemy import Engine
+
+from app.config import Settings
+from app.contract.spec import TrainSpec, read_spec
+from app.launch.draft import fields
+from app.launch.start import run_dir
+from app.store import bases, projects, runs
+from app.store.bases import FoundBase
+from app.store.db import read, write
+from tests.drawing import project_with_images
+from tests.routes.conftest import Html
+from tests.routes.stories import living_worker
+
+pytestmark = pytest.mark.anyio
+
+Reader = Callable[[httpx.Response], Html]
+
+
+@pytest.fixture
+def ready_id(settings: Settings, store: Engine) -> int:
+    """A project with four captioned pictures on the bundled base."""
+    return project_with_images(settings, store)
+
+
+def sent(page: Html) -> dict[str, str]:
+    """What a browser would send of the form as it stands."""
+    texts = {each.attrs["name"]: each.attrs.get("value", "") for each in page.all("input", class_="input")}
+    texts |= {each.attrs["name"]: each.text for each in page.all("textarea")}
+    chosen = [each for each in page.all("input", type="radio") if "checked" in each.attrs]
+    texts |= {each.attrs["name"]: each.attrs["value"] for each in chosen}
+    ticked = [each for each in page.all("input", type="checkbox") if "checked" in each.attrs]
+    texts |= {each.attrs["name"]: each.attrs["value"] for each in ticked}
+    for place, each in enumerate(page.elements):
+        if each.tag == "option" and "selected" in each.attrs:
+            select = next(one for one in reversed(page.elements[:place]) if one.tag == "select")
+            texts[select.attrs["name"]] = each.attrs.get("value", each.text)
+    return texts
+
+
+async def test_the_form_has_every_setting_with_label_and_help(
+    http: httpx.AsyncClient, ready_id: int, read_html: Reader
+) -> None:
+    page = read_html(await http.get(f"/projects/{ready_id}/train"))
+    names = {each.attrs.get("name") for each in page.elements}
+    for field in fields():
+        assert field.key in names
+        control_id = field.key.replace(".", "-")
+        control = next(each for each in page.elements if each.attrs.get("id") == control_id)
+        for note in control.attrs["aria-describedby"].split():
+            assert [each for each in page.elements if each.attrs.get("id") == note]
+    assert len(page.all("input", type="radio", name="preset")) == 3
+    assert page.one("section", id="plan").text.count("checkpoint") == 1
+    assert "disabled" not in page.one("button", id="start").attrs
+
+
+async def test_enter_in_a_field_starts_nothing(http: httpx.AsyncClient, ready_id: int, read_html: Reader) -> None:
+    page = read_html(await http.get(f"/projects/{ready_id}/train"))
+    form_at = page.elements.index(page.one("form", id="training"))
+    inside = [each for each in page.elements[form_at:] if each.tag == "button"]
+    assert "disabled" in inside[0].attrs
+
+
+async def test_the_form_as_it_stands_makes_the_spec_it_shows(
+    http: httpx.AsyncClient, ready_id: int, read_html: Reader, settings: Settings, store: Engine
+) -> None:
+    page = read_html(await http.get(f"/projects/{ready_id}/train?preset=quick"))
+    texts = sent(page) | {"name": "Red & <cats>", "optimization.steps": "30"}
+    answer = await http.post(f"/projects/{ready_id}/runs", data=texts)
+    assert answer.status_code == 303
+    with read(store) as session:
+        [run] = runs.listed(session)
+    assert answer.headers["location"] == f"/runs/{run.id}"
+    spec = read_spec(run_dir(settings, run).spec.read_text())
+    assert isinstance(spec, TrainSpec)
+    assert (spec.name, spec.optimization.steps, spec.network.rank) == ("Red & <cats>", 30, 8)
+    shown = await http.get(answer.headers["location"])
+    assert shown.status_code == 200
+    assert "Red &amp; &lt;cats&gt;" in shown.text
+    assert "Red & <cats>" not in shown.text
+
+
+async def test_a_switch_that_is_off_stays_off(
+    http: httpx.AsyncClient, ready_id: int, read_html: Reader, settings: Settings, store: Engine
+) -> None:
+    page = read_html(await http.get(f"/projects/{ready_id}/train"))
+    switches = {field.key for field in fields() if field.kind == "bool"}
+    texts = {key: text for key, text in sent(page).items() if key not in switches}
+    assert (await http.post(f"/projects/{ready_id}/runs", data=texts)).status_code == 303
+    with read(store) as session:
+        [run] = runs.listed(session)
+    spec = read_spec(run_dir(settings, run).spec.read_text())
+    assert isinstance(spec, TrainSpec)
+    assert spec.optimization.gradient_checkpointing is False
+
+
+async def test_a_broken_value_is_told_beside_its_field_and_loses_no_other(
+    http: httpx.AsyncClient, ready_id: int, read_html: Reader, htmx: dict[str, str], store: Engine
+) -> None:
+    texts = sent(read_html(await http.get(f"/projects/{ready_id}/train")))
+    texts |= {"optimization.steps": "many", "optimization.batch": "3", "optimization.warmup_steps": "x"}
+    plan = await http.post(f"/projects/{ready_id}/train/plan", data=texts, headers=htmx)
+    assert plan.status_code == 422
+    part = read_html(plan)
+    assert "whole number" in part.one("div", id="optimization-steps-notes").text
+    assert part.one("div", id="optimization-batch-notes").text == ""
+    assert "disabled" in part.one("button", id="start").attrs
+    assert "Steps, Warmup" in part.one("section", id="plan").text
+
+    refused = await http.post(f"/projects/{ready_id}/runs", data=texts)
+    assert refused.status_code == 422
+    page = read_html(refused)
+    assert page.one("input", id="optimization-steps").attrs["value"] == "many"
+    assert page.one("input", id="optimization-steps").attrs["aria-invalid"] == "true"
+    assert page.one("input", id="optimization-batch").attrs["value"] == "3"
+    assert "open" in page.one("details", id="more-settings").attrs
+    with read(store) as session:
+        assert runs.listed(session) == []
+
+    texts |= {"optimization.steps": "60", "optimization.warmup_steps": "0"}
+    mended = await http.post(f"/projects/{ready_id}/train/plan", data=texts, headers=htmx)
+    assert mended.status_code == 200
+    part = read_html(mended)
+    assert part.one("div", id="optimization-steps-notes").text == ""
+    assert "60 steps" in part.one("section", id="plan").text
+
+
+async def test_another_preset_keeps_name_and_prompts(
+    http: httpx.AsyncClient, ready_id: int, read_html: Reader, htmx: dict[str, str]
+) -> None:
+    asked = {"preset": "thorough", "name": "Mine", "prompts": "one\ntwo"}
+    part = read_html(await http.get(f"/projects/{ready_id}/train/form", params=asked, headers=htmx))
+    assert part.one("input", id="name").attrs["value"] == "Mine"
+    assert part.one("textarea", id="prompts").text == "one two"
+    assert part.one("input", id="network-rank").attrs["value"] == "16"
+    assert "checked" in part.one("input", id="preset-thorough").attrs
+
+
+async def test_without_pictures_it_says_so_and_cannot_start(
+    http: httpx.AsyncClient, settings: Settings, store: Engine, read_html: Reader
+) -> None:
+    empty_id = project_with_images(settings, store, count=0)
+    page = read_html(await http.get(f"/projects/{empty_id}/train"))
+    assert "no images" in page.one("section", id="plan").text
+    assert "disabled" in page.one("button", id="start").attrs
+    refused = await http.post(f"/projects/{empty_id}/runs", data=sent(page))
+    assert refused.status_code == 422
+    assert "The project has no images to train on." in read_html(refused).one("div", class_="refusal").text
+
+
+async def test_a_base_that_cannot_be_used_yet_is_told_and_what_was_typed_waits(
+    http: httpx.AsyncClient, settings: Settings, store: Engine, ready_id: int, read_html: Reader
+) -> None:
+    folder = settings.data / "models" / "large"
+    folder.mkdir()
+    with write(store) as session:
+        found = FoundBase("large", str(folder), "diffusers", "sdxl", 7_000_000_000, 1024, False)
+        base_id = bases.add_found(session, found).id
+    asked = {"base_id": str(base_id), "name": "Mine"}
+    part = read_html(await http.get(f"/projects/{ready_id}/train/form", params=asked))
+    assert "still being hashed" in part.source
+    assert part.one("input", id="kept-name").attrs["value"] == "Mine"
+    assert "every 2s" in [each.attrs.get("hx-trigger") for each in part.elements]
+    assert "disabled" in part.one("button", id="start").attrs
+    assert (await http.post(f"/projects/{ready_id}/runs", data=asked)).status_code == 422
+
+
+async def test_a_base_that_went_away_meanwhile_is_told_on_the_page(
+    http: httpx.AsyncClient, settings: Settings, store: Engine, ready_id: int, read_html: Reader
+) -> None:
+    folder = settings.data / "models" / "gone"
+    with write(store) as session:
+        base = bases.add_found(session, FoundBase("gone", str(folder), "diffusers", "sd15", 1, 64, False))
+        bases.set_hash(session, base.id, "0" * 64)
+        projects.update(session, ready_id, base_id=base.id)
+    page = read_html(await http.get(f"/projects/{ready_id}/train"))
+    refused = await http.post(f"/projects/{ready_id}/runs", data=sent(page) | {"name": "Kept"})
+    assert refused.status_code == 422
+    shown = read_html(refused)
+    assert str(folder) in shown.one("div", class_="refusal").text
+    assert shown.one("input", id="name").attrs["value"] == "Kept"
+
+
+async def test_it_says_whether_a_worker_is_there(http: httpx.AsyncClient, settings: Settings, ready_id: int) -> None:
+    assert "No worker is running" in (await http.get(f"/projects/{ready_id}/train")).text
+    with living_worker(settings):
+        assert "No worker is running" not in (await http.get(f"/projects/{ready_id}/train")).text
+
+
+async def test_an_unknown_project_is_not_found(http: httpx.AsyncClient) -> None:
+    for answer in (await http.get("/projects/99/train"), await http.post("/projects/99/runs", data={"name": "x"})):
+        assert answer.status_code == 404

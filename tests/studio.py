@@ -1,0 +1,60 @@
+"""A whole studio as a person starts it: the real command, with its server and worker, on a data folder of its own."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from app.config import ROOT
+
+START_S = 60.0
+ADDRESS = re.compile(r"http://\S+?(?=/?\s)")
+
+
+class Studio:
+    """A running studio; `address` has no slash at its end."""
+
+    def __init__(self, data: Path, *words: str) -> None:
+        """Start it and wait until it answers on its address."""
+        self.data = data
+        self.log = data.with_name(f"{data.name}-{time.monotonic_ns()}.log")
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "app.cli", "--data", str(data), "serve", "--port", "0", "--no-browser", *words],
+                cwd=ROOT,
+                env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        until(lambda: ADDRESS.search(self.output()) or self.process.poll() is not None, "the address", START_S)
+        found = ADDRESS.search(self.output())
+        assert found, self.output()
+        self.address = found[0].rstrip("/")
+
+    def output(self) -> str:
+        """What it has printed so far."""
+        return self.log.read_text(errors="replace")
+
+    def kill(self) -> None:
+        """End the server as kill -9 does."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(10)
+
+    def end(self) -> None:
+        """Ask it to end, and wait until it has."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
+
+
+def until(condition: Callable[[], object], what: str, deadline_s: float) -> None:
+    """Wait for a condition; fail with its name when the time is up."""
+    end = time.monotonic() + deadline_s
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {deadline_s:.0f} s for {what}")
+        time.sleep(0.05)
