@@ -48,7 +48,8 @@ def _render(
 ) -> HTMLResponse:
     values = dict(context) if isinstance(context, Mapping) else _fields(context)
     html = environment().get_template(template).render(values, request=request)
-    return HTMLResponse(html, status)
+    # Going back must show the page as it is now, never a copy that the browser kept.
+    return HTMLResponse(html, status, headers={"cache-control": "no-store"})
 
 
 def _fields(context: "DataclassInstance") -> dict[str, object]:

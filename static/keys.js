@@ -21,7 +21,8 @@ function find(key) {
 function use(element) {
   if (element.matches("input:not([type=checkbox], [type=radio]), textarea, select")) {
     element.focus();
-    element.select?.();
+    // A search is typed anew; a text is written on.
+    if (element.matches("input")) element.select?.();
   } else element.click();
 }
 

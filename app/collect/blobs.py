@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from app.collect.pictures import Picture, webp
+from app.collect.pictures import THUMB_SIDE_PX, Picture, webp
 from app.config import Settings
 from app.contract.pixels import open_rgb
 from app.contract.recipe import Recipe
@@ -33,14 +33,20 @@ def put(settings: Settings, picture: Picture, data: bytes) -> None:
         publish(thumb, picture.thumb)
 
 
-def display_path(settings: Settings, sha256: str, extension: str) -> Path:
-    """Return the large copy for the screen, made from the original when it is missing.
+def made_thumb(settings: Settings, sha256: str, extension: str) -> Path:
+    """Return the thumbnail, made anew when it is missing. Raises one of pixels.UNREADABLE."""
+    return _made(thumb_path(settings, sha256), blob_path(settings, sha256, extension), THUMB_SIDE_PX)
 
-    Raises one of pixels.UNREADABLE when the original is gone or damaged.
-    """
+
+def display_path(settings: Settings, sha256: str, extension: str) -> Path:
+    """Return the large copy for the screen, made when it is missing. Raises one of pixels.UNREADABLE."""
     path = settings.thumbs / sha256[:2] / f"{sha256}-{DISPLAY_SIDE_PX}.webp"
+    return _made(path, blob_path(settings, sha256, extension), DISPLAY_SIDE_PX)
+
+
+def _made(path: Path, original: Path, side_px: int) -> Path:
     if not path.exists():
-        image = open_rgb(blob_path(settings, sha256, extension), Recipe())
-        image.thumbnail((DISPLAY_SIDE_PX, DISPLAY_SIDE_PX), Image.Resampling.LANCZOS)
-        publish(path, webp(image, quality=88))
+        image = open_rgb(original, Recipe())
+        image.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)
+        publish(path, webp(image))
     return path

@@ -103,14 +103,23 @@ def _take_picture(
 ) -> Outcome:
     picture = read_picture(data, name)
     blobs.put(settings, picture, data)
-    waiting = _pending_path(settings, project_id, name)
-    if caption is None and waiting.exists():
-        caption = waiting.read_text(encoding="utf-8")
     with write(engine) as session:
         row, is_new = images.add(session, project_id, _new_image(picture, name), caption, by)
         image_id = row.id
-    waiting.unlink(missing_ok=True)
+    _join_waiting(engine, image_id, _pending_path(settings, project_id, name), by)
     return Outcome(name, "added" if is_new else "known", image_id=image_id)
+
+
+def _join_waiting(engine: Engine, image_id: int, waiting: Path, by: str) -> None:
+    """Give a picture the caption that came before it."""
+    try:
+        text = waiting.read_bytes().decode()
+    except FileNotFoundError:
+        return
+    with write(engine) as session:
+        if not (images.get(session, image_id).caption or "").strip():
+            captions.save(session, image_id, text, by)
+    waiting.unlink(missing_ok=True)
 
 
 def _new_image(picture: Picture, name: str) -> images.NewImage:
@@ -125,16 +134,18 @@ def _new_image(picture: Picture, name: str) -> images.NewImage:
 
 
 def _take_caption(settings: Settings, engine: Engine, project_id: int, name: str, text: str, by: str) -> Outcome:
+    # It waits first and looks then, as its picture comes in first and looks then: whoever is later sees the other.
+    waiting = _pending_path(settings, project_id, name)
+    publish(waiting, text.encode())
     with write(engine) as session:
-        found = [
-            row for row in images.starting_with(session, project_id, stem(name) + ".") if stem(row.name) == stem(name)
-        ]
+        alike = images.starting_with(session, project_id, stem(name) + ".")
+        found = [row for row in alike if stem(row.name) == stem(name)]
         for row in found:
             if not (row.caption or "").strip():
                 captions.save(session, row.id, text, by)
     if not found:
-        publish(_pending_path(settings, project_id, name), text.encode())
         return Outcome(name, "waiting")
+    waiting.unlink(missing_ok=True)
     if all((row.caption or "").strip() not in ("", text.strip()) for row in found):
         return Outcome(name, "known", f"{found[0].name} has a caption already; it was kept.", found[0].id)
     return Outcome(name, "captioned", image_id=found[0].id)

@@ -16,6 +16,7 @@ PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".webp"})
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 200_000_000
 THUMB_SIDE_PX = 320
+WEBP_QUALITY = 85
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def read_picture(data: bytes, name: str) -> Picture:
         size_bytes=len(data),
         width_px=image.width,
         height_px=image.height,
-        thumb=webp(thumb, quality=82),
+        thumb=webp(thumb),
     )
 
 
@@ -91,8 +92,8 @@ def _reason(error: BaseException, data: bytes) -> str:
     return f"it is damaged ({text})"
 
 
-def webp(image: Image.Image, quality: int) -> bytes:
+def webp(image: Image.Image) -> bytes:
     """Encode as WebP without metadata."""
     buffer = BytesIO()
-    image.save(buffer, "WEBP", quality=quality, method=4)
+    image.save(buffer, "WEBP", quality=WEBP_QUALITY, method=4)
     return buffer.getvalue()

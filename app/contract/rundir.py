@@ -5,6 +5,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from threading import get_ident
 
 from pydantic import BaseModel, ConfigDict
 
@@ -111,7 +112,7 @@ def fsync_dir(path: Path) -> None:
 def publish(path: Path, data: bytes) -> None:
     """Write a file whole or not at all: beside, fsync, rename, fsync the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = path.with_name(f".{path.name}.{os.getpid()}-{get_ident()}.tmp")
     with beside.open("wb") as file:
         file.write(data)
         file.flush()

@@ -30,7 +30,7 @@ router = APIRouter(tags=["api"])
 METHODS = ("get", "post", "put", "delete")
 
 
-class NewProject(BaseModel):
+class ProjectInput(BaseModel):
     """A project to make."""
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
@@ -39,13 +39,13 @@ class NewProject(BaseModel):
     base_id: int | None = None
 
 
-class NewCaption(BaseModel):
+class CaptionInput(BaseModel):
     """A caption to keep."""
 
     text: Annotated[str, Field(max_length=100_000)]
 
 
-class NewRun(BaseModel):
+class RunInput(BaseModel):
     """A training run to queue: preset, base and settings by dotted key, as texts."""
 
     preset: str | None = None
@@ -61,7 +61,7 @@ def list_projects(store: Store) -> list[ProjectFacts]:
 
 
 @router.post("/api/projects", status_code=201)
-def create_project(store: Store, new: NewProject) -> ProjectFacts:
+def create_project(store: Store, new: ProjectInput) -> ProjectFacts:
     """Make a project."""
     with write(store) as session:
         made = projects.create(session, new.name, new.purpose, new.trigger_word, new.base_id)
@@ -79,14 +79,14 @@ def get_project(store: Store, project_id: int) -> ProjectFacts:
 def list_images(
     store: Store, project_id: int, after_id: int = 0, limit: Annotated[int, Field(ge=1, le=1000)] = 200
 ) -> list[ImageFacts]:
-    """List images in order, those behind `after_id`."""
+    """List images in order, those behind the image after_id."""
     with read(store) as session:
         trigger_word = projects.get(session, project_id).trigger_word
         return [image_facts(row, trigger_word) for row in images.page(session, project_id, after_id, limit)]
 
 
 @router.put("/api/images/{image_id}/caption")
-def put_caption(store: Store, image_id: int, new: NewCaption) -> ImageFacts:
+def put_caption(store: Store, image_id: int, new: CaptionInput) -> ImageFacts:
     """Set the caption of an image."""
     with write(store) as session:
         captions.save(session, image_id, new.text, "api")
@@ -118,7 +118,7 @@ def get_run(store: Store, settings: OwnSettings, run_id: int) -> RunFacts:
 
 
 @router.post("/api/projects/{project_id}/runs", status_code=201)
-def create_run(store: Store, settings: OwnSettings, project_id: int, new: NewRun) -> RunFacts:
+def create_run(store: Store, settings: OwnSettings, project_id: int, new: RunInput) -> RunFacts:
     """Queue a training run."""
     with read(store) as session:
         base_id = new.base_id or projects.get(session, project_id).base_id

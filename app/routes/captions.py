@@ -130,10 +130,7 @@ def edit(request: Request, image_id: int, store: Store) -> HTMLResponse:
     """Show the editor."""
     with read(store) as session:
         row = images.get(session, image_id)
-        answer = page(request, "captions/edit", _edit_page(session, row, None))
-    # Going back must not bring old words into the field.
-    answer.headers["cache-control"] = "no-store"
-    return answer
+        return page(request, "captions/edit", _edit_page(session, row, None))
 
 
 @router.post("/images/{image_id}/caption")

@@ -97,10 +97,7 @@ class Dropped:
 def index(request: Request, project_id: int, store: Store, imports: Imports, after: int = 0) -> HTMLResponse:
     """Show the first page of the grid (a later one with `after`), and the ways in."""
     with read(store) as session:
-        answer = page(request, "images/index", _index_page(session, project_id, imports, after))
-    # Going back must not show the captions of before.
-    answer.headers["cache-control"] = "no-store"
-    return answer
+        return page(request, "images/index", _index_page(session, project_id, imports, after))
 
 
 @router.get("/projects/{project_id}/images/grid")

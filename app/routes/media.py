@@ -1,11 +1,12 @@
 """Pictures for the screen: thumbnails, display copies, samples, and originals as a download alone."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from fastapi import APIRouter
 from fastapi.responses import FileResponse
 
-from app.collect.blobs import blob_path, display_path, thumb_path
+from app.collect.blobs import blob_path, display_path, made_thumb
 from app.config import Settings
 from app.contract.pixels import UNREADABLE
 from app.contract.state import read_state
@@ -29,16 +30,14 @@ TYPES = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
 
 @router.get("/media/thumbs/{sha256}.webp")
 def thumb(sha256: str, store: Store, settings: OwnSettings) -> FileResponse:
-    """Answer the thumbnail of an original; the display copy stands in where it was deleted."""
-    blob = _blob(store, sha256)
-    path = thumb_path(settings, blob.sha256)
-    return _picture(path if path.is_file() else _display(settings, blob), "webp")
+    """Answer the thumbnail of an original."""
+    return _copy(made_thumb, settings, _blob(store, sha256))
 
 
 @router.get("/media/pictures/{sha256}.webp")
 def picture(sha256: str, store: Store, settings: OwnSettings) -> FileResponse:
     """Answer the large copy for the screen."""
-    return _picture(_display(settings, _blob(store, sha256)), "webp")
+    return _copy(display_path, settings, _blob(store, sha256))
 
 
 @router.get("/media/originals/{sha256}")
@@ -74,9 +73,9 @@ def _blob(store: Store, sha256: str) -> Blob:
     raise NotFound("There is no such picture.", "Reload the page; it may have been removed.")
 
 
-def _display(settings: Settings, blob: Blob) -> Path:
+def _copy(made: Callable[[Settings, str, str], Path], settings: Settings, blob: Blob) -> FileResponse:
     try:
-        return display_path(settings, blob.sha256, blob.extension)
+        return _picture(made(settings, blob.sha256, blob.extension), "webp")
     except UNREADABLE as error:
         raise NotFound("The original is gone or damaged.", "Add the picture again.") from error
 

@@ -10,7 +10,6 @@ from sqlalchemy import Engine
 from app.config import Settings
 from app.contract.events import Failed, PhaseChanged, Resumed, Warned
 from app.launch import start
-from app.watch import log_tail, thin
 from tests.drawing import project_with_images
 from tests.routes.conftest import Html
 from tests.routes.stories import Story, finished_story, living_worker, sweep_story, train_story
@@ -197,24 +196,6 @@ async def test_the_curve_goes_on_behind_a_step(http: httpx.AsyncClient, finished
     curve = (await http.get(f"/runs/{finished.run.id}/losses?after=35")).json()
     assert curve == {"points": [[step, 1 / (step + 1)] for step in range(36, 41)], "checkpoints": [20, 40]}
     assert (await http.get(f"/runs/{finished.run.id}/losses?after=-1")).status_code == 422
-
-
-def test_thinning_keeps_the_mean_and_the_last_step() -> None:
-    points = [(step, float(step)) for step in range(1, 12)]
-    assert thin(points, 11) == points
-    assert thin(points, 5) == [(3, 2.0), (6, 5.0), (9, 8.0), (11, 10.5)]
-    assert thin([], 5) == []
-
-
-async def test_the_log_reads_as_a_terminal_shows_it(queued: Story) -> None:
-    assert log_tail(queued.folder) == ""
-    queued.folder.log.write_bytes(b"\x1b[31mred\x1b[0m\n 10%\r 50%\r100%\r\nbad \xff byte\n")
-    assert log_tail(queued.folder) == "red\n100%\nbad � byte"
-    queued.folder.log.write_text("".join(f"line {number} {'x' * 200}\n" for number in range(1000)))
-    tail = log_tail(queued.folder)
-    assert tail.splitlines()[-1].startswith("line 999 ")
-    assert tail.splitlines()[0].startswith("line ")
-    assert len(tail) < 50_000
 
 
 async def test_the_lists_show_every_state(

@@ -160,6 +160,17 @@ def state_of(run_dir: RunDir, step: int) -> dict[str, torch.Tensor]:
     }
 
 
+def pixels(run_dir: RunDir, step: int, index: int, seed: int) -> bytes:
+    """What a sample shows."""
+    with Image.open(run_dir.sample(step, index, seed, 1.0)) as image:
+        return image.tobytes()
+
+
+def equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    """Whether two sets of tensors agree in every bit."""
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
 def new_run(folder: Path, spec: TrainSpec, sizes: tuple[tuple[int, int], ...] = SIZES) -> RunDir:
     """A run folder with freshly drawn pictures beside it."""
     return make_run(folder / "run", spec, make_pictures(folder / "pictures", spec, sizes))
