@@ -36,21 +36,24 @@ def is_ours(address: str) -> bool:
 
 
 def unlabelled(page: Html) -> list[Element]:
-    """Controls that a screen reader could not name."""
+    """Controls that a screen reader could not name: no label for them, none around them, no aria-label."""
     labelled = {label.attrs["for"] for label in page.all("label") if "for" in label.attrs}
-    inside = {
-        name for label in re.findall(r"<label.*?</label>", page.source, re.DOTALL) for name in re.findall(r'name="([^"]+)"', label)
-    }
+    around = "".join(re.findall(r"<label\b[^>]*>(?:(?!</label>).)*</label>", page.source, re.DOTALL))
     controls = [*page.all("input"), *page.all("select"), *page.all("textarea")]
     return [
         control
         for control in controls
         if control.attrs.get("type") not in NO_LABEL
         and control.attrs.get("id") not in labelled
-        and control.attrs.get("name") not in inside
         and "aria-label" not in control.attrs
-        and not re.search(rf"<label[^>]*>(?:(?!</label>).)*{re.escape(control.attrs.get('id', '-'))}", page.source, re.DOTALL)
+        and not _stands_in(around, control)
     ]
+
+
+def _stands_in(labels: str, control: Element) -> bool:
+    """Whether one of the labels holds this control."""
+    marks = [f'{name}="{value}"' for name, value in control.attrs.items() if name in ("id", "name", "type") and value]
+    return any(all(mark in tag for mark in marks) for tag in re.findall(rf"<{control.tag}\b[^>]*>", labels))
 
 
 def check(url: str, page: Html) -> None:
