@@ -96,7 +96,7 @@ def size_text(size_bytes: float) -> str:
 
 def duration_text(seconds: float) -> str:
     """Show a duration with its two largest units: 200 → 3 min 20 s."""
-    if 0 < seconds < 1:
+    if 0 < seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
     whole = max(0, round(seconds))
     if whole < 60:

@@ -66,7 +66,7 @@ def start_sweep(settings: Settings, engine: Engine, run_id: int, step: int, stre
     Raises NotFound for a step without a checkpoint, Invalid for strengths outside -2 to 2 or none.
     """
     wanted = tuple(sorted({round(strength, 2) for strength in strengths}))
-    if not wanted or any(abs(strength) > 2 for strength in wanted):
+    if not wanted or not all(-2 <= strength <= 2 for strength in wanted):
         raise Invalid(
             "Strengths are numbers from -2 to 2.", "Give one or more, such as 0.6, 0.8, 1.", field="strengths"
         )

@@ -63,6 +63,7 @@ def write_missing_captions(page: Page) -> None:
     for words in ("yellow body, on grass", "yellow body, on sand"):
         with page.expect_navigation():
             page.get_by_role("link", name="Next without a caption").click()
+        page.wait_for_load_state()
         page.locator("#text").fill(words)
         expect(page.locator("#saved-mark")).to_contain_text("Saved")
         expect(page.locator("#training-text")).to_contain_text(f"pebblo, {words}")
@@ -81,6 +82,7 @@ def set_training(page: Page) -> None:
 
 def test_from_nothing_to_a_lora(page: Page, studio: Studio, pictures: Path, tmp_path: Path) -> None:
     create_project(page)
+    page.wait_for_load_state()
     drop(page, sorted(pictures.iterdir()))
     expect(page.locator(".image-tile")).to_have_count(6)
     expect(page.locator(".upload.failed")).to_contain_text("broken.png")
@@ -134,6 +136,7 @@ def review(page: Page) -> None:
     page.get_by_role("link", name="Review", exact=False).first.click()
     cells = page.locator(".review-cell[data-roving-item]")
     expect(cells).to_have_count(6)
+    page.wait_for_load_state()
     cells.nth(0).focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("x")

@@ -92,8 +92,9 @@ def test_a_sweep_draws_a_checkpoint_at_strengths(settings: Settings, engine: Eng
     assert isinstance(spec, RenderSpec)
     assert (spec.strengths, spec.step, spec.lora_sha256) == ((0.0, 1.0), 5, "ab")
     assert run.parent_id == parent.id
-    with pytest.raises(Invalid):
-        start_sweep(settings, engine, parent.id, 5, [9.0])
+    for wrong in (9.0, float("nan")):
+        with pytest.raises(Invalid):
+            start_sweep(settings, engine, parent.id, 5, [wrong])
 
 
 def test_stop_asks_once_it_runs_and_refuses_when_over(settings: Settings, engine: Engine) -> None:
