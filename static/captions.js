@@ -155,5 +155,6 @@ try {
 } catch {
   // without storage the keyboard begins on the page
 }
-// A page that comes back with refused words has something to save.
-if (isDirty()) show("Not saved yet", "bad", true);
+// What was typed before this module had arrived is saved now; a page that comes back with refused words asks first.
+if (area.value !== area.defaultValue) later();
+else if (isDirty()) show("Not saved yet", "bad", true);
