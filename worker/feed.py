@@ -73,7 +73,8 @@ class Pictures:
                 hint="Add it to the project again and train again, if it matters.",
             )
         )
-        if not self.alive() or len(self._lost) > UNREADABLE_SHARE * len(self._rows):
+        # One bad picture never ends a run, however small the dataset.
+        if not self.alive() or len(self._lost) > max(1, UNREADABLE_SHARE * len(self._rows)):
             names = list(self._lost.values())
             shown = ", ".join(names[:NAMES_SHOWN]) + (" and others" if len(names) > NAMES_SHOWN else "")
             raise EmptyDataset(
