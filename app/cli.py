@@ -49,7 +49,7 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
                 starts_worker=not arguments.no_worker,
             )
             if arguments.command == "demo":
-                commands.make_demo(served)
+                commands.make_demos(served)
             return service.serve(served, opens_browser=not arguments.no_browser)
         case "worker":
             return subprocess.run(worker_command(settings), cwd=ROOT, check=False).returncode
@@ -70,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
     verbs = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, words in (
         ("serve", "start the studio"),
-        ("demo", "make the demo project, then start the studio"),
+        ("demo", "make the demo projects, then start the studio"),
     ):
         _add_serving(verbs.add_parser(name, help=words, description=words))
     verbs.add_parser("worker", help="run the worker alone, beside a server started with --no-worker")

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from app.collect import demo
 from app.collect.blobs import blob_path
-from app.collect.imports import OUTCOME_LABELS, Outcome, take_file
+from app.collect.imports import OUTCOME_LABELS, Outcome
 from app.collect.imports import import_paths as import_files
 from app.config import Settings
 from app.contract.families import FAMILIES, bucket_step
@@ -259,15 +259,9 @@ def _chosen_run(session: Session, project: Project, wanted: str | None) -> Run:
     return max(found, key=lambda run: run.id)
 
 
-def make_demo(settings: Settings) -> None:
-    """Make the demo project with its drawn pictures, unless it is there."""
+def make_demos(settings: Settings) -> None:
+    """Make the demo projects, unless they are there."""
     engine = open_store(settings)
     scan_listed(engine, settings)
-    with write(engine) as session:
-        if projects.by_name(session, "Demo: Pebblo"):
-            return
-        base = next(base for base in bases.listed(session) if base.is_bundled)
-        project_id = projects.create(session, "Demo: Pebblo", "character", demo.TRIGGER_WORD, base.id).id
-    for name, data, caption in demo.drawings():
-        take_file(settings, engine, project_id, name, data)
-        take_file(settings, engine, project_id, f"{Path(name).stem}.txt", caption.encode())
+    for each in demo.DEMOS:
+        demo.make(settings, engine, each)

@@ -1,50 +1,83 @@
-"""A demo dataset drawn by our own code: a round paper figure in several colours and places, with captions."""
+"""Demo projects that a newcomer can finish: pictures with captions that ship with the studio."""
 
-from io import BytesIO
-from itertools import product
-from random import Random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
-from PIL import Image, ImageDraw
+from sqlalchemy import Engine
 
-SIDE_PX = 128
-TRIGGER_WORD = "pebblo"
-COLOURS = {"red": "#d9483b", "blue": "#3f6fd1", "green": "#4c9f5b", "yellow": "#e7b83a"}
-PLACES = {
-    "on grass": ("#bfe0ef", "#7fb069"),
-    "on sand": ("#f3e6c8", "#d9b36c"),
-    "at night": ("#1f2544", "#39406b"),
-}
+from app.collect import pebblo
+from app.collect.imports import take_file
+from app.config import Settings
+from app.contract.purposes import PurposeKey
+from app.errors import NotFound
+from app.store import bases, projects
+from app.store.db import read, write
+
+OPENMOJI = Path(__file__).parent / "openmoji"
 
 
-def drawings() -> list[tuple[str, bytes, str]]:
-    """Return name, PNG bytes and caption of twelve pictures; the same at every call."""
-    scenes = product(COLOURS, PLACES)
+@dataclass(frozen=True)
+class Demo:
+    """One demo: what the project is called, what it teaches, and whose pictures it uses."""
+
+    key: str
+    project: str
+    purpose: PurposeKey
+    trigger_word: str
+    sentence: str
+    attribution: str
+    drawings: Callable[[], list[tuple[str, bytes, str]]]
+
+
+def openmoji_drawings() -> list[tuple[str, bytes, str]]:
+    """Return name, PNG bytes and caption of the bundled OpenMoji pictures."""
     return [
-        (f"pebblo-{place:02d}.png", _draw(colour, ground, place), f"{TRIGGER_WORD}, {colour} body, {ground}")
-        for place, (colour, ground) in enumerate(scenes, start=1)
+        (path.name, path.read_bytes(), path.with_suffix(".txt").read_text("utf-8").strip())
+        for path in sorted(OPENMOJI.glob("*.png"))
     ]
 
 
-def _draw(colour: str, ground: str, seed: int) -> bytes:
-    random = Random(seed)
-    sky, floor = PLACES[ground]
-    image = Image.new("RGB", (SIDE_PX * 4, SIDE_PX * 4), sky)
-    pen = ImageDraw.Draw(image)
-    unit = SIDE_PX * 4 // 16
-    pen.rectangle((0, 11 * unit, 16 * unit, 16 * unit), fill=floor)
-    x, y, radius = random.randint(6, 10) * unit, random.randint(8, 9) * unit, random.randint(4, 5) * unit
-    pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=COLOURS[colour], outline="#222222", width=8)
-    for side in (-1, 1):
-        eye_x, eye_y = x + side * radius // 3, y - radius // 4
-        pen.ellipse(
-            (eye_x - unit // 2, eye_y - unit, eye_x + unit // 2, eye_y),
-            fill="#ffffff",
-            outline="#222222",
-            width=4,
-        )
-        pen.ellipse((eye_x - unit // 5, eye_y - unit // 2, eye_x + unit // 5, eye_y - unit // 8), fill="#222222")
-    pen.arc((x - radius // 3, y, x + radius // 3, y + radius // 2), 10, 170, fill="#222222", width=8)
-    image = image.resize((SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS)
-    buffer = BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
+DEMOS = (
+    Demo(
+        key="style",
+        project="Demo: OpenMoji style",
+        purpose="style",
+        trigger_word="openmoji",
+        sentence="24 emoji in one drawing style that the bundled base model has never seen.",
+        attribution="Emoji by OpenMoji (openmoji.org), CC BY-SA 4.0.",
+        drawings=openmoji_drawings,
+    ),
+    Demo(
+        key="character",
+        project="Demo: Pebblo",
+        purpose="character",
+        trigger_word="pebblo",
+        sentence="20 pictures of one invented figure in varied poses, clothes and places.",
+        attribution="Drawn by LoRA Studio's own code, CC0.",
+        drawings=pebblo.drawings,
+    ),
+)
+
+
+def demo_of(key: str) -> Demo:
+    """Find a demo by its key. Raises NotFound."""
+    for demo in DEMOS:
+        if demo.key == key:
+            return demo
+    raise NotFound(f"There is no demo called {key}.", f"There are: {', '.join(demo.key for demo in DEMOS)}.")
+
+
+def make(settings: Settings, engine: Engine, demo: Demo) -> int:
+    """Make a demo's project on the bundled base, unless it is there, and return its id."""
+    with read(engine) as session:
+        base = next((row for row in bases.listed(session) if row.is_bundled), None)
+    with write(engine) as session:
+        if found := projects.by_name(session, demo.project):
+            return found.id
+        base_id = base.id if base else None
+        project_id = projects.create(session, demo.project, demo.purpose, demo.trigger_word, base_id).id
+    for name, data, caption in demo.drawings():
+        take_file(settings, engine, project_id, f"{Path(name).stem}.txt", caption.encode())
+        take_file(settings, engine, project_id, name, data)
+    return project_id

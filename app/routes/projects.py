@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
+from app.collect import demo as demos
 from app.contract.families import FAMILIES
 from app.contract.purposes import PURPOSES, Purpose, PurposeKey
 from app.errors import AppError, Invalid
@@ -20,7 +21,7 @@ from app.store.db import read, write
 from app.store.images import ImageRow
 from app.store.models import Base, Project, Run
 from app.store.projects import ProjectCard, ProjectCounts
-from app.wiring import Store
+from app.wiring import OwnSettings, Store
 
 router = APIRouter()
 
@@ -64,6 +65,7 @@ class IndexPage:
     """The list of projects."""
 
     listed: Sequence[Listed]
+    demos: Sequence[demos.Demo]
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ class ShowPage:
     base_options: Sequence[tuple[str, str]]
     caption_url: str
     doubt: str
+    attribution: str
     is_saved: bool = False
     section: str = ""
     errors: dict[str, str] = field(default_factory=dict)
@@ -116,7 +119,16 @@ def index(request: Request, store: Store) -> HTMLResponse:
     """List the projects, each with its one next step."""
     with read(store) as session:
         listed = [Listed(card, next_step(standing(session, card.id))) for card in projects.cards(session)]
-    return page(request, "projects/index", IndexPage(listed))
+    names = {each.card.name for each in listed}
+    offered = [each for each in demos.DEMOS if each.project not in names]
+    return page(request, "projects/index", IndexPage(listed, offered))
+
+
+@router.post("/projects/demo")
+def demo(settings: OwnSettings, store: Store, key: Annotated[str, Form()] = "") -> RedirectResponse:
+    """Make a demo project, unless it is there, and lead to it."""
+    project_id = demos.make(settings, store, demos.demo_of(key))
+    return RedirectResponse(f"/projects/{project_id}", 303)
 
 
 @router.get("/projects/new")
@@ -259,6 +271,7 @@ def _show_page(
         base_options=base_options(bases.listed(session), form.base_id),
         caption_url=f"/projects/{project.id}/captions",
         doubt=doubt_trigger(form.trigger_word.strip()),
+        attribution=next((each.attribution for each in demos.DEMOS if each.project == project.name), ""),
         is_saved=is_saved,
         errors=errors,
     )

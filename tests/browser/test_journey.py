@@ -14,7 +14,7 @@ from diffusers import (
 from playwright.sync_api import Locator, Page, expect
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from app.collect import demo
+from app.collect import pebblo
 from app.launch.bases import BUNDLED
 from tests.studio import Studio
 
@@ -29,7 +29,7 @@ def pictures(tmp_path: Path) -> Path:
     """Four captioned pictures, two bare ones and a broken one."""
     folder = tmp_path / "pictures"
     folder.mkdir()
-    for place, (name, data, caption) in enumerate(demo.drawings()[:6]):
+    for place, (name, data, caption) in enumerate(pebblo.drawings()[:6]):
         (folder / name).write_bytes(data)
         if place < 4:
             (folder / name).with_suffix(".txt").write_text(caption)

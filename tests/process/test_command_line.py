@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.collect import demo
+from app.collect import pebblo
 from app.config import ROOT
 
 
@@ -32,7 +32,7 @@ def run(data: Path, *words: str, expects: int = 0) -> dict[str, object]:
 def pictures(tmp_path: Path) -> Path:
     folder = tmp_path / "pictures"
     folder.mkdir()
-    for name, data, caption in demo.drawings()[:4]:
+    for name, data, caption in pebblo.drawings()[:4]:
         (folder / name).write_bytes(data)
         (folder / name).with_suffix(".txt").write_text(caption)
     return folder

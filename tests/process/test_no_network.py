@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.collect import demo
+from app.collect import pebblo
 from app.config import ROOT
 
 pytestmark = pytest.mark.timeout(300)
@@ -59,7 +59,7 @@ def can_unshare() -> bool:
 
 @pytest.mark.skipif(not can_unshare(), reason="needs the right to make a network namespace (root on Linux)")
 def test_the_whole_way_without_a_network(tmp_path: Path) -> None:
-    name, data, _ = demo.drawings()[0]
+    name, data, _ = pebblo.drawings()[0]
     (tmp_path / name).write_bytes(data)
     done = subprocess.run(
         ["unshare", "--net", sys.executable, "-c", INSIDE, str(tmp_path / "studio"), str(tmp_path / name)],

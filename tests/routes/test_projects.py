@@ -158,3 +158,16 @@ async def test_an_unknown_project_is_told_in_words(http: httpx.AsyncClient) -> N
     answer = await http.get("/projects/99")
     assert answer.status_code == 404
     assert "There is no project 99" in answer.text
+
+
+async def test_a_demo_is_one_press_away(http: httpx.AsyncClient) -> None:
+    home = Html((await http.get("/")).text)
+    assert "CC BY-SA 4.0" in home.one("form", id="demo-style").text
+    made = await http.post("/projects/demo", data={"key": "style"})
+    assert made.status_code == 303
+    overview = Html((await http.get(made.headers["location"])).text)
+    assert "CC BY-SA 4.0" in overview.one("main", id="content").text
+    again = Html((await http.get("/")).text)
+    assert not again.all("form", id="demo-style")
+    assert again.one("form", id="demo-character")
+    assert (await http.post("/projects/demo", data={"key": "nothing"})).status_code == 404

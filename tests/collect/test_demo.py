@@ -1,0 +1,44 @@
+"""The demos: pictures that ship, the same every time, with captions and a word on whose they are."""
+
+import pytest
+from sqlalchemy import Engine
+
+from app.collect.demo import DEMOS, OPENMOJI, Demo, demo_of, make
+from app.collect.pictures import read_picture
+from app.config import Settings
+from app.errors import NotFound
+from app.store import images, projects
+from app.store.db import read
+from tests.drawing import bundled_base
+
+
+@pytest.mark.parametrize("demo", DEMOS, ids=lambda demo: demo.key)
+def test_pictures_are_whole_different_and_captioned(demo: Demo) -> None:
+    drawn = demo.drawings()
+    assert drawn == demo.drawings()
+    hashes = {read_picture(data, name).sha256 for name, data, _ in drawn}
+    assert len(hashes) == len(drawn) >= 20
+    assert all(caption for _, _, caption in drawn)
+    assert not any(demo.trigger_word in caption for _, _, caption in drawn)
+    assert "CC" in demo.attribution
+
+
+def test_other_peoples_pictures_carry_their_licence() -> None:
+    assert "CC BY-SA 4.0" in (OPENMOJI / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("demo", DEMOS, ids=lambda demo: demo.key)
+def test_a_demo_is_made_once(settings: Settings, engine: Engine, demo: Demo) -> None:
+    base = bundled_base(engine)
+    project_id = make(settings, engine, demo)
+    assert make(settings, engine, demo) == project_id
+    with read(engine) as session:
+        rows = images.training_rows(session, project_id)
+        project = projects.get(session, project_id)
+    assert (project.purpose, project.base_id) == (demo.purpose, base.id)
+    assert [row.caption for row in rows] == [caption for _, _, caption in demo.drawings()]
+
+
+def test_an_unknown_demo() -> None:
+    with pytest.raises(NotFound, match="landscape"):
+        demo_of("landscape")
