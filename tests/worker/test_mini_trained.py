@@ -1,0 +1,43 @@
+"""The recipe of the base that really draws: its parts fit together, and its words and pictures are what it says."""
+
+from random import Random
+
+import torch
+
+from worker.mini.trained.parts import make_scheduler, make_text_encoder, make_unet, make_vae
+from worker.mini.trained.pictures import SIDE_PX, Concept
+from worker.mini.trained.recipe import STYLE_WORDS, caption, doodle, reconstruction_loss, scaled, to_tensor
+
+LARGEST_BYTES = 30_000_000
+FOX = Concept("fox", "fox", ("animal", "nature", "face"), is_held_out=False)
+
+
+def test_the_parts_fit_together_and_are_small() -> None:
+    vae, unet, text_encoder = make_vae(), make_unet(), make_text_encoder()
+    parameters = sum(weight.numel() for part in (vae, unet, text_encoder) for weight in part.parameters())
+    assert 2 * parameters < LARGEST_BYTES
+    with torch.no_grad():
+        latents = vae.encode(torch.zeros(1, 3, SIDE_PX, SIDE_PX)).latent_dist.mean
+        hidden = text_encoder(torch.tensor([[320, 736, 3055]])).last_hidden_state
+        noisy = make_scheduler().add_noise(latents, torch.randn_like(latents), torch.tensor([500]))
+        assert unet(noisy, 500, hidden).sample.shape == latents.shape == (1, 4, 16, 16)
+        assert vae.decode(latents).sample.shape == (1, 3, SIDE_PX, SIDE_PX)
+
+
+def test_captions_name_the_thing_and_mostly_the_style() -> None:
+    texts = [caption(FOX, "fluent", Random(seed)) for seed in range(400)]
+    said = [text for text in texts if text]
+    assert 0.05 < texts.count("") / len(texts) < 0.16
+    assert all("fox" in text for text in said)
+    assert 0.7 < sum(f"{STYLE_WORDS['fluent']} style" in text for text in said) / len(said) < 0.95
+    assert len(set(texts)) > 20
+
+
+def test_line_art_is_drawn_the_same_for_a_seed() -> None:
+    first, again, other = doodle(Random(1)), doodle(Random(1)), doodle(Random(2))
+    assert first.shape == (SIDE_PX, SIDE_PX, 3)
+    assert (first == again).all()
+    assert (first != other).any()
+    x = scaled(to_tensor(first[None]))
+    assert reconstruction_loss(x, x) == 0
+    assert reconstruction_loss(x.roll(1, dims=-1), x) > 0
