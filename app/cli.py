@@ -1,7 +1,8 @@
 """The command line: every job of the studio without a browser.
 
 JSON goes to standard output alone; messages and progress go to standard error. Exit codes: 0 done, 1 the job ended
-without what was asked for (a failed run, findings of severity error, refused files), 2 the call itself was wrong.
+without what was asked for (a failed run, findings of severity error, refused files), 2 the call itself was wrong, 3
+another server has the data folder, 130 it was ended by Ctrl-C.
 """
 
 import argparse
@@ -33,8 +34,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
+    except OSError as error:
+        print(disk_text(error), file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
+
+
+def disk_text(error: OSError) -> str:
+    """Say what the disk or the system refused, and for which file."""
+    reason = error.strerror or str(error)
+    named = f"{error.filename}: " if error.filename else ""
+    return f"{named}{reason}. Check that it is there, that you may use it and that the disk has room."
 
 
 def run(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -92,7 +103,7 @@ def _add_serving(verb: argparse.ArgumentParser) -> None:
 
 
 def _add_import(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    verb = verbs.add_parser("import", help="take pictures and captions into a project, making it if it is new")
+    verb = verbs.add_parser("import", help="take images and captions into a project, making it if it is new")
     verb.add_argument("project")
     verb.add_argument("paths", nargs="+", metavar="PATH", type=Path)
     verb.add_argument("--purpose", choices=tuple(PURPOSES), help="of a new project (default: style)")

@@ -19,7 +19,7 @@ from app.collect.imports import OUTCOME_LABELS, Outcome
 from app.collect.imports import import_paths as import_files
 from app.config import Settings
 from app.contract.families import FAMILIES, bucket_step
-from app.contract.spec import TrainSpec, read_spec
+from app.contract.spec import TrainSpec
 from app.contract.state import read_state
 from app.errors import Invalid, NotFound
 from app.export.datasets import export_dataset
@@ -28,8 +28,8 @@ from app.facts import RunFacts, newest_run, run_facts
 from app.inspect.rules import Facts, inspect
 from app.launch.base_scan import scan
 from app.launch.bases import hash_base, read_at
-from app.launch.draft import draft
-from app.launch.start import run_dir, slug, start_training
+from app.launch.draft import draft, refused
+from app.launch.start import read_settings, run_dir, slug, start_training
 from app.launch.subject import subject_of
 from app.store import bases, images, projects, runs
 from app.store.db import migrate, open_engine, read, write
@@ -56,7 +56,9 @@ def say(message: str) -> None:
 def answer(facts: object) -> None:
     """Print one JSON document on standard output."""
     data = facts.model_dump(mode="json") if isinstance(facts, BaseModel) else facts
-    print(json.dumps(data, ensure_ascii=False, indent=2, default=str))
+    # A terminal or pipe of another encoding must not fail on a name when the work is done already.
+    is_utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    print(json.dumps(data, ensure_ascii=not is_utf8, indent=2, default=str))
 
 
 def project_named(session: Session, name: str) -> Project:
@@ -72,7 +74,7 @@ def import_paths(settings: Settings, arguments: argparse.Namespace) -> int:
     engine = open_store(settings)
     for path in arguments.paths:
         if not path.exists():
-            raise Invalid(f"{path} does not exist.", "Give files or folders with pictures.")
+            raise Invalid(f"{path} does not exist.", "Give files or folders with images.")
     with write(engine) as session:
         project = projects.by_name(session, arguments.project) or projects.create(
             session, arguments.project, arguments.purpose or "style", arguments.trigger, None
@@ -136,7 +138,7 @@ def train(settings: Settings, arguments: argparse.Namespace) -> int:
         subject = subject_of(session, project.id, base)
     made = draft(subject, arguments.preset, texts)
     if made.spec is None:
-        raise Invalid("; ".join(f"{key}: {words}" for key, words in made.errors.items()))
+        raise refused(made)
     run = start_training(settings, engine, project.id, made.spec)
     say(f"Queued {run.name} as {run.dir}.")
     if arguments.wait:
@@ -238,7 +240,7 @@ def export(settings: Settings, arguments: argparse.Namespace) -> int:
         )
     else:
         folder = run_dir(settings, run)
-        spec = read_spec(folder.spec.read_text(encoding="utf-8"))
+        spec = read_settings(folder, run.name)
         if not isinstance(spec, TrainSpec):
             raise Invalid(f"{run.name} drew images and has no LoRA.", "Name a training run.")
         written = asdict(hand_over(folder, spec, read_state(folder.events), arguments.step, to))

@@ -1,5 +1,6 @@
 """Answer an error as a page, a partial or JSON, whichever was asked for."""
 
+import errno
 import logging
 import secrets
 from dataclasses import dataclass
@@ -10,11 +11,21 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from jinja2 import TemplateError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
-from app.errors import AppError, Invalid
+from app.errors import AppError, Invalid, Unavailable
 from app.render import is_htmx, page, partial
 
 log = logging.getLogger("lora_studio")
+
+
+DISK_WORDS = {
+    errno.ENOSPC: ("The disk is full, so nothing was saved.", "Make room, then try again."),
+    errno.EDQUOT: ("Your share of the disk is used up, so nothing was saved.", "Make room, then try again."),
+    errno.EROFS: ("The disk with the data folder may not be written.", "Make it writable, then try again."),
+    errno.EACCES: ("A file of the data folder may not be used.", "Check who owns the data folder, then try again."),
+    errno.EIO: ("The disk with the data folder does not answer.", "Check that it is still connected."),
+}
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,8 @@ class ErrorContext:
 def install(app: FastAPI) -> None:
     """Let the app answer every error in our form."""
     app.add_exception_handler(AppError, answer_app_error)
+    app.add_exception_handler(ClientDisconnect, answer_nobody)
+    app.add_exception_handler(OSError, answer_disk_error)
     app.add_exception_handler(RequestValidationError, answer_validation_error)
     app.add_exception_handler(HTTPException, answer_http_error)
     app.add_exception_handler(Exception, answer_unexpected)
@@ -40,6 +53,21 @@ def answer_app_error(request: Request, error: Exception) -> Response:
     """Show one of the errors that the studio raises on purpose."""
     assert isinstance(error, AppError)
     return _answer(request, ErrorContext(error.status, error.title, error.message, error.hint, error.field))
+
+
+def answer_nobody(request: Request, error: Exception) -> Response:
+    """End a request whose sender left in the middle of it; nothing went wrong here, and nobody reads the answer."""
+    assert isinstance(error, ClientDisconnect)
+    return PlainTextResponse("The upload was cut off.", 400)
+
+
+def answer_disk_error(request: Request, error: Exception) -> Response:
+    """Say what the disk refuses, without the path; any other trouble of the system stays a mistake of ours."""
+    if not isinstance(error, OSError) or error.errno not in DISK_WORDS:
+        raise error
+    log.error("%s %s: %s", request.method, request.url.path, error)
+    message, hint = DISK_WORDS[error.errno]
+    return _answer(request, ErrorContext(Unavailable.status, Unavailable.title, message, hint, None))
 
 
 def answer_validation_error(request: Request, error: Exception) -> Response:
@@ -63,7 +91,11 @@ def answer_http_error(request: Request, error: Exception) -> Response:
             "It may have been removed. Start from the projects.",
         )
     elif status == HTTPStatus.METHOD_NOT_ALLOWED:
-        message = f"{request.url.path} does not take {request.method}."
+        message, hint = f"{request.url.path} does not take {request.method}.", "See /docs for what it takes."
+    elif status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        message, hint = f"What was sent is larger than {request.url.path} takes.", "Send less at once."
+    else:
+        hint = "Change what was sent and try again."
     answer = _answer(request, ErrorContext(status, status.phrase.capitalize(), message, hint, None))
     answer.headers.update(error.headers or {})
     return answer

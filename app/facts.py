@@ -1,7 +1,6 @@
 """What the command line and the JSON interface say of each noun: one shape for both."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel
@@ -66,14 +65,14 @@ class CheckpointFacts(BaseModel):
 
 
 class RunFacts(BaseModel):
-    """A run and its state; `loss` is the mean of the last 20 steps."""
+    """A run and its state; `loss` is the mean of the last 20 steps, `folder` is relative to the data folder."""
 
     id: int
     project_id: int
     name: str
     kind: str
     status: Literal["queued", "running", "completed", "stopped", "failed"]
-    folder: Path
+    folder: str
     attempt: int
     phase: str
     step: int
@@ -143,7 +142,7 @@ def run_facts(settings: Settings, run: Run) -> RunFacts:
         name=run.name,
         kind=run.kind,
         status=run.status,
-        folder=folder.path,
+        folder=f"{settings.runs.name}/{run.dir}",
         attempt=run.attempt,
         phase=state.phase,
         step=state.step,

@@ -24,8 +24,8 @@ from app.store.db import migrate, open_engine
 
 log = logging.getLogger("lora_studio")
 
-# For routes that set no limit of their own; the largest thing sent in one piece is an archive of pictures.
-MAX_BODY_BYTES = 4 * 1024**3
+# For forms and JSON, which are held in memory; the route that takes pictures sets its own limit.
+MAX_BODY_BYTES = 4_000_000
 
 
 class Studio(FastAPI):
@@ -100,3 +100,5 @@ def _find_bases(base_scan: BaseScan) -> None:
     except AppError as error:
         # A studio without base models can still collect and label.
         log.warning("%s %s", error.message, error.hint)
+    except OSError as error:
+        log.warning("The folder with the base models cannot be read: %s.", error)

@@ -48,16 +48,16 @@ def next_step(standing: Standing) -> NextStep:
     root = f"/projects/{standing.project_id}"
     missing = standing.images - standing.captioned
     if not standing.images:
-        return NextStep("Add images", "Everything starts with good pictures.", f"{root}/images", "Add images")
+        return NextStep("Add images", "Everything starts with good images.", f"{root}/images", "Add images")
     if missing:
         noun = "image" if missing == 1 else "images"
-        text = "A picture without a caption binds everything in it to the trigger word."
+        text = "An image without a caption binds everything in it to the trigger word."
         return NextStep(f"Caption {missing} {noun}", text, f"{root}/captions", "Write captions")
     if not standing.has_base:
         text = "A LoRA is trained on top of a base model."
         return NextStep("Choose a base model", text, f"{root}#settings", "Choose")
     if standing.last_run is None:
-        text = "Every picture has a caption. A preset is a good place to start."
+        text = "Every image has a caption. A preset is a good place to start."
         return NextStep("Train", text, f"{root}/train", "Set up training")
     return _after_training(root, standing.last_run, standing.has_verdict)
 

@@ -40,6 +40,15 @@ class Refusal:
 
     status: int
     reason: str
+    hint: str
+
+    @property
+    def text(self) -> str:
+        """Reason and way out as one line."""
+        return f"{self.reason} {self.hint}"
+
+
+TOO_LARGE = Refusal(413, "What was sent is larger than LoRA Studio takes in one piece.", "Send less at once.")
 
 
 class Guard:
@@ -65,8 +74,10 @@ class Guard:
             await send(message)
 
         refusal = self._refuse(scope)
-        answer = self._app if refusal is None else refusal_response(refusal, Request(scope))
-        await answer(scope, receive, send_marked)
+        if refusal is None:
+            await self._app(scope, receive, in_our_words(scope, receive, send_marked))
+        else:
+            await refusal_response(refusal, Request(scope))(scope, receive, send_marked)
 
     def _refuse(self, scope: Scope) -> Refusal | None:
         headers = Headers(scope=scope)
@@ -75,6 +86,26 @@ class Guard:
             or refuse_fetch(scope["method"], headers)
             or refuse_stranger(scope, self._settings)
         )
+
+
+def in_our_words(scope: Scope, receive: Receive, send: Send) -> Send:
+    """Pass an answer on, but for the bare 413 by which the framework refuses a body before our routes see it."""
+    is_replaced = False
+
+    async def send_worded(message: Message) -> None:
+        nonlocal is_replaced
+        if message["type"] == "http.response.start" and message["status"] == 413 and is_bare(message):
+            is_replaced = True
+            await refusal_response(TOO_LARGE, Request(scope))(scope, receive, send)
+        if not is_replaced:
+            await send(message)
+
+    return send_worded
+
+
+def is_bare(message: Message) -> bool:
+    """Whether the start of an answer announces plain text, which no answer of ours to an error is."""
+    return Headers(raw=message["headers"]).get("content-type", "text/plain").startswith("text/plain")
 
 
 def mark(headers: MutableHeaders) -> None:
@@ -104,7 +135,7 @@ def refuse_host(headers: Headers, names: frozenset[str], settings: Settings) -> 
     shown = ", ".join(hosts)[:200] or "none"
     return Refusal(
         400,
-        f"LoRA Studio does not answer to the host name {shown!r}. "
+        f"LoRA Studio does not answer to the host name {shown!r}.",
         f"Open http://localhost:{settings.port}/ instead; a tunnel needs the same port number on both ends.",
     )
 
@@ -125,7 +156,9 @@ def refuse_fetch(method: str, headers: Headers) -> Refusal | None:
         navigates = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
         if site in (None, "same-origin", "none") or navigates:
             return None
-        return Refusal(403, "Another site may link to LoRA Studio, but not read from it.")
+        return Refusal(
+            403, "Another site may link to LoRA Studio, but not read from it.", "Open the address by itself."
+        )
     origin = headers.get("origin")
     if site is not None:
         is_ours = site == "same-origin" and origin != "null"
@@ -137,7 +170,7 @@ def refuse_fetch(method: str, headers: Headers) -> Refusal | None:
         return None
     return Refusal(
         403,
-        "This change did not come from a page of LoRA Studio, so nothing was changed. "
+        "This change did not come from a page of LoRA Studio, so nothing was changed.",
         "Do it on the page itself; a script sends the header X-LoRA-Studio: 1.",
     )
 
@@ -153,7 +186,7 @@ def refuse_stranger(scope: Scope, settings: Settings) -> Refusal | None:
         return None
     if is_same(request.cookies.get(cookie_name(settings), ""), cookie_value(settings.token)):
         return None
-    return Refusal(401, "This LoRA Studio asks for its token. Log in at /login, or send Authorization: Bearer.")
+    return Refusal(401, "This LoRA Studio asks for its token.", "Log in at /login, or send Authorization: Bearer.")
 
 
 def bearer(headers: Headers) -> str | None:
@@ -180,11 +213,11 @@ def cookie_value(token: str) -> str:
 def refusal_response(refusal: Refusal, request: Request) -> Response:
     """Say it in the form the asker reads: JSON under /api, the login page to a browser, else plain text."""
     if request.scope["path"].startswith("/api/"):
-        error = {"message": refusal.reason, "hint": "", "field": None}
+        error = {"message": refusal.reason, "hint": refusal.hint, "field": None}
         return JSONResponse({"error": error}, refusal.status)
     if refusal.status == 401 and "hx-request" in request.headers:
-        return PlainTextResponse(refusal.reason, 401, {"HX-Redirect": LOGIN_PATH})
+        return PlainTextResponse(refusal.text, 401, {"HX-Redirect": LOGIN_PATH})
     if refusal.status == 401 and request.method == "GET" and "text/html" in request.headers.get("accept", ""):
         wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return page(request, "login", {"next": wanted, "error": ""}, 401)
-    return PlainTextResponse(refusal.reason, refusal.status)
+    return PlainTextResponse(refusal.text, refusal.status)

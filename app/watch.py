@@ -6,9 +6,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from app.contract.rundir import RunDir
-from app.contract.spec import RenderSpec, TrainSpec, read_spec
+from app.contract.spec import RenderSpec, TrainSpec
 from app.contract.state import RunState
-from app.errors import NotFound
 from app.launch.draft import fields
 from app.review.grid import Grid
 from app.store.models import Run, now_us
@@ -42,16 +41,6 @@ class ListedRun:
     total: int
     took_s: float | None
     checkpoints: int
-
-
-def read_settings(folder: RunDir, name: str) -> TrainSpec | RenderSpec:
-    """Read what a run was set to. Raises NotFound when its folder is gone."""
-    try:
-        return read_spec(folder.spec.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise NotFound(
-            f"The folder of {name} is gone: {folder.path}.", "Put it back from a copy; the rest of the studio works on."
-        ) from None
 
 
 def queue_of(run: Run, listed: Sequence[Run], live: AbstractSet[str]) -> Queue:

@@ -26,6 +26,7 @@ export function toast(text, tone = "info") {
   made.querySelector("p").textContent = text;
   use.setAttribute("href", use.getAttribute("href").replace(/#.*/, `#${TOAST_ICONS[tone] ?? "info"}`));
   byId("toasts").append(made);
+  return made;
 }
 
 function leave(shown) {
@@ -82,8 +83,23 @@ document.addEventListener("htmx:finally:request", (event) => {
   toast(reason(ctx) ?? STATUS_TEXT[status] ?? `LoRA Studio could not do this (${status}). Try again; its terminal says more.`, "bad");
 });
 
+// What draws itself again, unasked. While the stream's mark says that the connection is lost, that says enough.
+const isRefresh = ({ request, sourceElement }) => request.method === "GET" && !sourceElement.matches("a, button, form, input, select, textarea");
+const hasMark = () => document.querySelector("[data-stream-state]:not([data-stream-state=closed])");
+let away = null;
+
+document.addEventListener("htmx:before:response", () => {
+  away?.remove();
+  away = null;
+});
+
 document.addEventListener("htmx:error", (event) => {
-  if (retryStream(event.target) || !event.detail.ctx) return;
+  const { ctx } = event.detail;
+  if (retryStream(event.target) || !ctx) return;
+  if (isRefresh(ctx)) {
+    if (!hasMark()) away ??= toast("LoRA Studio does not answer. Check that it is still running; this page then goes on by itself.", "bad");
+    return;
+  }
   toast("LoRA Studio does not answer. Nothing was changed. Check that it is still running, then try again.", "bad");
 });
 

@@ -81,7 +81,7 @@ function refuse(status, html) {
     possible.clear();
     return show("Not saved: changed elsewhere", "bad", true);
   }
-  const reasons = { 0: "LoRA Studio does not answer", 404: "the picture was removed", 422: "too long" };
+  const reasons = { 0: "LoRA Studio does not answer", 404: "the image was removed", 422: "too long", 503: "the disk is full or the store is busy" };
   show(`Not saved: ${reasons[status] ?? `error ${status}`}`, "bad", true);
 }
 

@@ -180,11 +180,11 @@ const many = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 function showLine() {
   const parts = [];
   if (tally.done < tally.total) parts.push(`Adding ${tally.done + 1} of ${tally.total}`);
-  if (tally.added) parts.push(`${many(tally.added, "picture")} added`);
+  if (tally.added) parts.push(`${many(tally.added, "image")} added`);
   if (tally.captioned) parts.push(`${many(tally.captioned, "caption")} joined`);
   if (tally.known) parts.push(`${tally.known} here already`);
   if (tally.failed) parts.push(`${tally.failed} not added`);
-  if (!isRunning && held.size) parts.push(`${many(held.size, "caption")} without a picture yet`);
+  if (!isRunning && held.size) parts.push(`${many(held.size, "caption")} without an image yet`);
   if (tally.leftOut) parts.push(`${many(tally.leftOut, "other file")} left out`);
   byId("uploads-line").textContent = parts.join(" · ") || "Nothing to add";
 }

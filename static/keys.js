@@ -83,7 +83,7 @@ function openKeys() {
     const label = element.dataset.keyLabel || element.ariaLabel || element.textContent.trim();
     if (!rows.has(element.dataset.key)) rows.set(element.dataset.key, [keysOf(element), label]);
   }
-  if (document.querySelector("[data-roving]")) rows.set("arrows", [["ArrowLeft", "ArrowUp", "ArrowDown", "ArrowRight"], "Move between pictures"]);
+  if (document.querySelector("[data-roving]")) rows.set("arrows", [["ArrowLeft", "ArrowUp", "ArrowDown", "ArrowRight"], "Move from one to the next"]);
   rows.set("?", [["?"], "Show these keys"]);
   const list = document.querySelector("#keys .keys");
   list.replaceChildren();

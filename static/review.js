@@ -101,7 +101,17 @@ document.addEventListener("htmx:after:swap", () => dialog?.open && current()?.da
 // The keyboard goes on in the grid where it was in the pictures.
 dialog?.addEventListener("close", () => current()?.focus());
 
-// The size of the pictures, for every grid on the page and the next visit
+// A checkpoint that comes in later is offered, but never chosen over the one a person has chosen.
+let chosenStep = null;
+document.addEventListener("change", (event) => {
+  if (event.target.id === "step") chosenStep = event.target.value;
+});
+document.addEventListener("htmx:after:swap", () => {
+  const select = document.getElementById("step");
+  if (chosenStep !== null && select && select.value !== chosenStep) select.value = chosenStep;
+});
+
+// The size of the samples, for every grid on the page and the next visit
 const SIZE = "review-size";
 
 function size(name) {

@@ -8,7 +8,7 @@ let nextTile = null;
 function showSelection() {
   const all = boxes();
   const count = all.filter((box) => box.checked).length;
-  const noun = count === 1 ? "1 picture" : `${count} pictures`;
+  const noun = count === 1 ? "1 image" : `${count} images`;
   byId("selected-count").textContent = count ? `${count} selected` : "";
   byId("remove-selected").hidden = !count;
   byId("select-all").checked = count > 0 && count === all.length;

@@ -1,12 +1,16 @@
 """Each error as a page, a partial and JSON, with nothing of the inside in it."""
 
+import errno
 import logging
+import os
 import re
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import httpx
 import pytest
 from fastapi import FastAPI, Query
+from starlette.requests import ClientDisconnect
 
 from app import error_pages
 from app.errors import AppError, Conflict, Invalid, NotFound, Unavailable
@@ -95,3 +99,43 @@ async def test_a_mistake_of_ours_is_found_again_by_its_id(
     mark = re.search(r"error ([0-9a-f]{8})", answer.text)
     assert mark
     assert [mark[1] in record.getMessage() for record in caplog.records] == [True]
+
+
+async def ask(route: Callable[[], Awaitable[None]]) -> httpx.Response:
+    """Ask an app with this one route of JSON."""
+    app = FastAPI()
+    error_pages.install(app)
+    app.add_api_route("/api/it", route)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+        return await http.get("/api/it")
+
+
+@pytest.mark.parametrize(("number", "words"), [(errno.ENOSPC, "disk is full"), (errno.EROFS, "may not be written")])
+async def test_a_disk_that_refuses_is_told_without_its_path(number: int, words: str) -> None:
+    async def save() -> None:
+        raise OSError(number, os.strerror(number), "/secret/place")
+
+    answer = await ask(save)
+    assert answer.status_code == 503
+    assert words in answer.json()["error"]["message"]
+    assert answer.json()["error"]["hint"]
+    assert "secret" not in answer.text
+
+
+async def test_any_other_trouble_of_the_system_is_a_mistake_of_ours() -> None:
+    async def look() -> None:
+        raise FileNotFoundError(errno.ENOENT, "No such file", "/secret/place")
+
+    answer = await ask(look)
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+
+
+async def test_a_sender_who_leaves_is_no_mistake_of_ours(caplog: pytest.LogCaptureFixture) -> None:
+    async def take() -> None:
+        raise ClientDisconnect
+
+    answer = await ask(take)
+    assert answer.status_code == 400
+    assert not caplog.records

@@ -360,3 +360,15 @@ async def test_whole_studio_is_guarded_on_every_route(settings: Settings) -> Non
             if path != "/login" and not path.startswith("/static"):
                 stranger = await http.request(method, path, headers={OWN_HEADER: "1"})
                 assert stranger.status_code == 401, (method, path)
+
+
+@pytest.mark.parametrize("path", ["/api/projects", "/projects", "/projects/1/images"])
+async def test_a_body_that_is_too_large_is_told_in_our_words(settings: Settings, path: str) -> None:
+    async with running(replace(settings, port=PORT)) as app, client(app) as http:
+        headers = {OWN_HEADER: "1", "content-length": str(10**10), "content-type": "application/json"}
+        answer = await http.post(path, content=b"{}", headers=headers)
+    assert answer.status_code == 413
+    assert "larger than LoRA Studio takes" in answer.text
+    assert "Send less at once." in answer.text
+    assert has_our_headers(answer)
+    assert path != "/api/projects" or answer.json()["error"]["hint"]

@@ -9,9 +9,10 @@ from app.contract.events import Claimed, Progress, Queued, Resumed, SampleDrawn
 from app.contract.rundir import RunDir
 from app.contract.state import RunState, fold
 from app.errors import NotFound
+from app.launch.start import read_settings
 from app.review.grid import build
 from app.store.models import Run, RunStatus
-from app.watch import log_tail, newest_first, picture_count, queue_of, read_settings, status_word, thin, took_s
+from app.watch import log_tail, newest_first, picture_count, queue_of, status_word, thin, took_s
 
 
 def run(id: int, status: RunStatus, worker: str | None = None) -> Run:
@@ -90,5 +91,5 @@ def test_the_log_reads_as_a_terminal_shows_it(tmp_path: Path) -> None:
 def test_a_run_without_its_folder_is_told_by_name_and_place(tmp_path: Path) -> None:
     folder = RunDir(tmp_path / "0001-gone")
     assert picture_count(folder) == 0
-    with pytest.raises(NotFound, match=r"Red cats is gone: .*0001-gone"):
+    with pytest.raises(NotFound, match=r"Red cats is gone .*runs/0001-gone"):
         read_settings(folder, "Red cats")

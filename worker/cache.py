@@ -40,10 +40,6 @@ class TensorCache:
         except (OSError, SafetensorError):
             return None
 
-    def has(self, key: str) -> bool:
-        """Whether there is a file for the key."""
-        return self._path(key).is_file()
-
     def put(self, key: str, tensors: Texts) -> None:
         """Publish tensors under the key."""
         kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

@@ -123,9 +123,13 @@ def restore(run_dir: RunDir, step: int, state: State) -> list[str]:
     return [f"{name} {then.get(name)} then, {now[name]} now" for name in now if now[name] != then.get(name)]
 
 
-def drop_old_states(run_dir: RunDir, keep: int) -> None:
-    """Delete the resume states of all but the newest checkpoints; their LoRA files stay."""
-    for step in [step for step in steps_saved(run_dir) if can_resume(run_dir, step)][keep:]:
+def drop_old_states(run_dir: RunDir, newest: int, keep: int) -> None:
+    """Delete the resume states of all but a few checkpoints up to the newest step; their LoRA files stay.
+
+    What lies beyond that step was found damaged, and waits to be written again.
+    """
+    held = [step for step in steps_saved(run_dir) if step <= newest and can_resume(run_dir, step)]
+    for step in held[keep:]:
         folder = run_dir.checkpoint(step)
         try:
             manifest = _manifest(folder)

@@ -1,7 +1,6 @@
 """The process that does a run's work: it dies with its parent, says why it fails, and leaves with an exit code."""
 
 import ctypes
-import errno
 import faulthandler
 import os
 import signal
@@ -18,7 +17,17 @@ from app.contract.rundir import RunDir
 from app.contract.spec import RenderSpec, RunKind, TrainSpec, read_spec
 from worker.closing import Closing, has_held_input, watch_input
 from worker.context import RunContext
-from worker.errors import COMPLETED, TOLD, BadSpec, CudaBroken, Interrupted, OutOfMemory, Stopped, WorkerError
+from worker.errors import (
+    BUSY,
+    COMPLETED,
+    DISK_FULL,
+    BadSpec,
+    CudaBroken,
+    Interrupted,
+    OutOfMemory,
+    Stopped,
+    WorkerError,
+)
 
 Work = Callable[[RunContext], None]
 
@@ -27,7 +36,7 @@ PR_SET_PDEATHSIG = 1
 LESS_MEMORY = (
     "Choose a lower resolution or batch, switch gradient checkpointing on, or close other programs that use the GPU."
 )
-MEMORY_WORDS = ("out of memory", "can't allocate memory", "alloc_failed")
+MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 CUDA_WORDS = ("cuda error", "cublas_status", "cudnn_status", "cuda driver error")
 
 
@@ -54,8 +63,8 @@ def main(folder: Path, attempt: int, choose: Callable[[RunKind], Work] = work_of
         # A predecessor whose own parent was killed needs a moment to die.
         lock.acquire(timeout=PREDECESSOR_S)
     except Timeout:
-        print(f"Another process still works in {folder}. End it, then start the run again.", file=sys.stderr)
-        return TOLD
+        print(f"Another process still works in {folder}. End it, or wait for its end.", file=sys.stderr)
+        return BUSY
     with Telling(EventLog(run_dir.events, attempt)) as telling:
         spec = _read_spec(run_dir)
         context = RunContext(run_dir, spec, telling.log, attempt, run_dir.stop.exists, closing)
@@ -131,7 +140,7 @@ def in_words(error: Exception) -> WorkerError:
         return OutOfMemory(f"Memory ran out: {_first_line(text)}", LESS_MEMORY)
     if "AcceleratorError" in names or any(words in lower for words in CUDA_WORDS):
         return CudaBroken(f"The GPU failed: {_first_line(text)}", "If it comes back, check its driver and its heat.")
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
         return WorkerError("The disk is full.", "Make room on the disk of the data folder, then start the run again.")
     return WorkerError(
         f"{type(error).__name__}: {_first_line(text)}", "The log shows where it happened; other settings may avoid it."

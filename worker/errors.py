@@ -1,5 +1,6 @@
 """What ends an attempt, as exceptions for the child and exit codes for its parent."""
 
+import errno
 from typing import ClassVar
 
 COMPLETED = 0
@@ -9,6 +10,12 @@ OUT_OF_MEMORY = 20
 CUDA_BROKEN = 21
 TOLD = 22
 """The last `error` event says why; trying again would end the same way."""
+
+BUSY = 23
+"""Another process still works in the run's folder; a later attempt may find it free."""
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""The numbers of system errors that mean a full disk."""
 
 
 class WorkerError(Exception):

@@ -127,7 +127,6 @@ class Feed:
             alive = [(place, visit, latent) for place, visit, latent in read if latent is not None]
             if not alive:
                 alive = [self._stand_in(step, number)]
-                visits = [alive[0][1]]
             shape = (len(visits), *alive[0][2].shape)
             timesteps, noise = draw(generator, self._timesteps, shape)
             batches.append(self._batch(alive, timesteps, noise))

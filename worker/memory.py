@@ -45,9 +45,10 @@ def choose_machine(precision: Precision) -> Machine:
 
 
 def _device() -> torch.device:
+    # With its number, as tensors tell theirs: a model on "cuda:0" would never be where plain "cuda" asks for it.
     if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device("mps", 0) if torch.backends.mps.is_available() else torch.device("cpu")
 
 
 def _best_dtype(device: torch.device) -> torch.dtype:

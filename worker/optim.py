@@ -8,6 +8,9 @@ from torch.optim import AdamW, Optimizer
 from app.contract.spec import Optimization
 from worker.lora import Lora
 
+SMALLEST_SCALE = 2.0**-8
+"""Scales of healthy training lie in the thousands; from their start at 65,536 it takes 24 skipped steps to get here."""
+
 
 def make_optimizer(lora: Lora, settings: Optimization) -> AdamW:
     """Return AdamW over the LoRA: the denoiser's weights, then the text encoders' at their own rate where trained."""
@@ -42,3 +45,8 @@ def set_rates(optimizer: Optimizer, settings: Optimization, step: int) -> float:
 def is_finite(lora: Lora) -> bool:
     """Whether every weight of the LoRA is a number; waits for the device."""
     return all(bool(torch.isfinite(weight).all()) for weight in lora.named().values())
+
+
+def is_overflowing(scaler: torch.amp.GradScaler | None) -> bool:
+    """Whether fp16 gradients overflow at every scale, so that all steps are skipped; waits for the device."""
+    return scaler is not None and scaler.get_scale() < SMALLEST_SCALE

@@ -1,6 +1,5 @@
 """The worker: takes runs from the queue one after the other, and takes over what a dead worker left."""
 
-import errno
 import logging
 import sys
 import time
@@ -20,12 +19,12 @@ from app.store.db import migrate, open_engine, read, write
 from app.store.models import Run
 from app.store.workers import live_workers, worker_lock
 from worker.closing import Closing, watch_input
+from worker.errors import DISK_FULL
 from worker.run import CHILD_COMMAND, AttemptResult, Attendant, Busy, Patience, conclude, held
 
 log = logging.getLogger("lora_studio.worker")
 
 IDLE_S = 0.5
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def main(data: Path | None) -> int:

@@ -35,7 +35,7 @@ from worker.lora import Lora, attach
 from worker.lora_file import Training
 from worker.memory import Machine, choose_machine
 from worker.objectives import seed_of
-from worker.optim import is_finite, make_optimizer, set_rates
+from worker.optim import is_finite, is_overflowing, make_optimizer, set_rates
 from worker.progress import WAY_OUT, Reporter
 from worker.sampling import Album, Painter
 
@@ -155,6 +155,8 @@ def save(bench: Bench, state: State, reporter: Reporter, step: int) -> int:
     if not is_finite(bench.lora):
         names = ", ".join(bench.feed.names_of(step - 1))
         raise NonFiniteLoss(f"Step {step} left weights that are not numbers; its pictures: {names}.", WAY_OUT)
+    if is_overflowing(state.scaler):
+        raise NonFiniteLoss(f"By step {step} the gradients overflow fp16 at every scale: nothing is learnt.", WAY_OUT)
     log.append(PhaseChanged(phase="saving"))
     training = Training(
         spec=bench.spec,
@@ -166,7 +168,7 @@ def save(bench: Bench, state: State, reporter: Reporter, step: int) -> int:
         finished_at=datetime.now(UTC),
     )
     log.append(save_checkpoint(run_dir, bench.lora, state, training))
-    drop_old_states(run_dir, bench.spec.saving.keep_states)
+    drop_old_states(run_dir, step, bench.spec.saving.keep_states)
     reporter.restart_clock()
     return step
 

@@ -53,7 +53,7 @@ DEMOS = (
         project="Demo: Pebblo",
         purpose="character",
         trigger_word="pebblo",
-        sentence="20 pictures of one invented figure in varied poses, clothes and places.",
+        sentence="20 images of one invented figure in varied poses, clothes and places.",
         attribution="Drawn by LoRA Studio's own code, CC0.",
         drawings=pebblo.drawings,
     ),

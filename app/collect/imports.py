@@ -1,9 +1,9 @@
 """The import: files one by one into a project, and whole folders as a job with progress and cancel."""
 
 import hashlib
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event, Lock
@@ -12,20 +12,23 @@ from typing import Literal
 from sqlalchemy import Engine
 
 from app.collect import blobs
-from app.collect.pictures import Picture, read_picture
-from app.collect.sidecars import caption_beside, is_caption, is_picture, read_caption, stem
+from app.collect.files import pictures_under, read_file, shown_name
+from app.collect.pictures import MAX_BYTES, Picture, read_picture
+from app.collect.sidecars import MAX_CAPTION_BYTES, caption_beside, is_caption, read_caption, stem
 from app.config import Settings
 from app.contract.rundir import publish
 from app.errors import AppError, Conflict, Invalid
 from app.store import captions, images, projects
 from app.store.db import read, write
 
+log = logging.getLogger("lora_studio")
+
 Status = Literal["added", "known", "captioned", "waiting", "refused"]
 OUTCOME_LABELS: dict[Status, str] = {
     "added": "added",
     "known": "already in the project",
-    "captioned": "caption joined to its picture",
-    "waiting": "caption waits for its picture",
+    "captioned": "caption joined to its image",
+    "waiting": "caption waits for its image",
     "refused": "refused",
 }
 
@@ -38,17 +41,6 @@ class Outcome:
     status: Status
     reason: str = ""
     image_id: int | None = None
-
-
-@dataclass(frozen=True)
-class FolderLook:
-    """What a folder import would read; nothing has been copied yet."""
-
-    path: Path
-    pictures: int
-    captions: int
-    others: int
-    size_bytes: int
 
 
 @dataclass(frozen=True)
@@ -88,14 +80,20 @@ def take_file(
 
 def take_path(settings: Settings, engine: Engine, project_id: int, path: Path, *, by: str = "you") -> Outcome:
     """Take one picture of a folder with the caption beside it; never raises for a bad file."""
+    name = shown_name(path.name)
     try:
         beside = caption_beside(path)
-        caption = read_caption(beside.read_bytes(), beside.name) if beside else None
-        return _take_picture(settings, engine, project_id, path.name, path.read_bytes(), caption, by)
+        caption = read_caption(read_file(beside, MAX_CAPTION_BYTES), shown_name(beside.name)) if beside else None
+        data = read_file(path, MAX_BYTES)
     except Invalid as refusal:
-        return Outcome(path.name, "refused", f"{refusal.message} {refusal.hint}".strip())
+        return Outcome(name, "refused", f"{refusal.message} {refusal.hint}".strip())
     except OSError as error:
-        return Outcome(path.name, "refused", f"{path.name} cannot be read: {error.strerror or error}.")
+        reason = f"{name} cannot be read: {error.strerror or 'the disk does not answer'}. Check that it is still there."
+        return Outcome(name, "refused", reason)
+    try:
+        return _take_picture(settings, engine, project_id, name, data, caption, by)
+    except Invalid as refusal:
+        return Outcome(name, "refused", f"{refusal.message} {refusal.hint}".strip())
 
 
 def _take_picture(
@@ -156,45 +154,6 @@ def _pending_path(settings: Settings, project_id: int, name: str) -> Path:
     return settings.data / "pending" / str(project_id) / f"{key}.txt"
 
 
-def files_in(path: Path) -> Iterator[Path]:
-    """Yield the files under a folder in a stable order; hidden ones and links to folders are passed over."""
-    for folder, folders, names in os.walk(path, followlinks=False):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith("."):
-                yield Path(folder) / name
-
-
-def look(path: Path) -> FolderLook:
-    """Count what an import of this folder would read. Raises Invalid when it is no readable folder."""
-    if not path.is_absolute():
-        raise Invalid(f"{path} is not a full path.", "Give the folder from its root on.", field="path")
-    if not path.is_dir():
-        reason = "is a file" if path.exists() else "does not exist"
-        raise Invalid(f"{path} {reason}.", "Give the path of a folder with pictures.", field="path")
-    pictures = captions_found = others = size_bytes = 0
-    for file in files_in(path):
-        if is_picture(file.name):
-            pictures += 1
-            size_bytes += file.stat().st_size
-        elif is_caption(file.name):
-            captions_found += 1
-        else:
-            others += 1
-    return FolderLook(path, pictures, captions_found, others, size_bytes)
-
-
-def pictures_under(paths: list[Path]) -> list[Path]:
-    """Return the picture files that the paths name: files as given, folders walked."""
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            found.extend(file for file in files_in(path) if is_picture(file.name))
-        else:
-            found.append(path)
-    return found
-
-
 def import_paths(
     settings: Settings,
     engine: Engine,
@@ -227,14 +186,19 @@ class ImportJobs:
         """Begin an import. Raises Conflict while one is under way, NotFound for an unknown project."""
         with read(self._engine) as session:
             projects.get(session, project_id)
-        total = len(pictures_under(paths))
+        try:
+            total = len(pictures_under(paths))
+        except OSError as error:
+            raise Invalid(
+                f"{paths[0]} cannot be read: {error.strerror or error}.", "Give a folder that you may read.", "path"
+            ) from error
         with self._lock:
             known = self._progress.get(project_id)
             if known and not known.is_over:
                 raise Conflict("An import into this project is under way.", "Wait for it or cancel it.")
             self._progress[project_id] = ImportProgress(total=total)
             self._cancelled[project_id] = Event()
-        self._pool.submit(self._run, project_id, paths)
+        self._pool.submit(self._run, project_id, paths).add_done_callback(_log_failure)
 
     def progress(self, project_id: int) -> ImportProgress | None:
         """Return how far the project's latest import has come, if there was one."""
@@ -260,6 +224,7 @@ class ImportJobs:
         def count(outcome: Outcome, total: int) -> None:
             self._update(project_id, lambda progress: replace(progress.after(outcome), total=total))
 
+        failure = "A mistake of LoRA Studio stopped the import; what came in stays. Start it again."
         try:
             import_paths(
                 self._settings,
@@ -269,10 +234,15 @@ class ImportJobs:
                 on_outcome=count,
                 is_cancelled=cancelled.is_set,
             )
-        except (AppError, OSError) as error:
-            failure = Outcome("the import", "refused", f"It stopped: {error}")
-            self._update(project_id, lambda progress: replace(progress.after(failure), done=progress.done))
+            failure = ""
+        except AppError as error:
+            failure = f"It stopped: {error.message} {error.hint} What came in stays."
+        except OSError as error:
+            failure = f"It stopped: {error.strerror or error}. What came in stays; start it again for the rest."
         finally:
+            if failure:
+                told = Outcome("the import", "refused", failure)
+                self._update(project_id, lambda progress: replace(progress.after(told), done=progress.done))
             self._update(
                 project_id,
                 lambda progress: replace(progress, is_over=True, was_cancelled=cancelled.is_set()),
@@ -281,3 +251,8 @@ class ImportJobs:
     def _update(self, project_id: int, change: Callable[[ImportProgress], ImportProgress]) -> None:
         with self._lock:
             self._progress[project_id] = change(self._progress[project_id])
+
+
+def _log_failure(done: "Future[None]") -> None:
+    if error := done.exception():
+        log.error("an import broke", exc_info=error)

@@ -44,8 +44,8 @@ def read_picture(data: bytes, name: str) -> Picture:
         image = _decode(data, name)
     except UNREADABLE as error:
         raise Invalid(
-            f"{name} cannot be read as a picture: {_reason(error, data)}.",
-            "Open it in a picture program and save it again as PNG or JPEG.",
+            f"{name} cannot be read as an image: {_reason(error, data)}.",
+            "Open it in an image program and save it again as PNG or JPEG.",
         ) from error
     thumb = image.copy()
     thumb.thumbnail((THUMB_SIDE_PX, THUMB_SIDE_PX), Image.Resampling.LANCZOS)
@@ -83,9 +83,9 @@ def _decode(data: bytes, name: str) -> Image.Image:
 def _reason(error: BaseException, data: bytes) -> str:
     head = data[:256].lstrip().lower()
     if head.startswith((b"<!doctype html", b"<html")):
-        return "it is a web page, not a picture"
+        return "it is a web page, not an image"
     if isinstance(error, UnidentifiedImageError):
-        return "its bytes are of no known picture format"
+        return "its bytes are of no known image format"
     text = str(error).strip().rstrip(".") or type(error).__name__
     if "truncated" in text.lower():
         return f"it is cut off ({text})"

@@ -1,7 +1,8 @@
 """Events of a run: typed facts, appended to one file, whose line number is the SSE id.
 
 Writers take turns (app: queued; supervisor: claimed; child: the work; supervisor: ended), so no lock is held while
-appending. A half-written last line is not yet an event; the next writer cuts it off.
+appending. A half-written last line is not yet an event; the next writer cuts it off. A whole line that is damaged
+reads as a warning in its place, so that the rest of the run stays in sight.
 """
 
 import os
@@ -10,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 Phase = Literal["loading", "caching", "sampling", "training", "saving"]
 Outcome = Literal["completed", "stopped", "failed"]
@@ -197,7 +198,7 @@ class EventReader:
             with self._path.open("rb") as file:
                 file.seek(self._offset)
                 data = file.read()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
         whole = data.rfind(b"\n") + 1
         self._offset += whole
@@ -207,7 +208,15 @@ class EventReader:
         for line in data.splitlines():
             self._seq += 1
             if self._seq > self._after:
-                yield EVENT.validate_json(line)
+                yield _read_line(self._seq, line)
+
+
+def _read_line(seq: int, line: bytes) -> AnyEvent:
+    try:
+        return EVENT.validate_json(line)
+    except ValidationError:
+        message = f"Line {seq} of events.jsonl is damaged, or a newer studio wrote it; it was passed over."
+        return Warned(seq=seq, message=message, hint="What this line told of the run is missing here.")
 
 
 def read_events(path: Path, after: int = 0) -> list[AnyEvent]:

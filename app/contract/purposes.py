@@ -27,8 +27,8 @@ PURPOSES: dict[PurposeKey, Purpose] = {
         key="style",
         label="Style",
         sentence="A way of drawing or photographing, whatever the subject.",
-        example="20–100 pictures by one hand: ink sketches of people, streets and animals.",
-        labeling="Describe what is in each picture and leave the style itself unsaid, "
+        example="20–100 images by one hand: ink sketches of people, streets and animals.",
+        labeling="Describe what is in each image and leave the style itself unsaid, "
         "so that the trigger word comes to mean the style.",
         prompts=(
             "{trigger}, a cat sitting on a chair",
@@ -42,7 +42,7 @@ PURPOSES: dict[PurposeKey, Purpose] = {
         key="character",
         label="Character",
         sentence="One person, creature or figure that stays itself in every scene.",
-        example="15–50 pictures of one fox in a blue scarf: near, far, front, side, varied places.",
+        example="15–50 images of one fox in a blue scarf: near, far, front, side, varied places.",
         labeling="Name what changes (pose, clothes, place) and leave out what always stays, "
         "so that the trigger word carries the identity.",
         prompts=(
@@ -57,7 +57,7 @@ PURPOSES: dict[PurposeKey, Purpose] = {
         key="concept",
         label="Concept",
         sentence="A thing, pose, outfit or idea the base model does not know.",
-        example="20–60 pictures of one kind of paper lantern, in many rooms and lights.",
+        example="20–60 images of one kind of paper lantern, in many rooms and lights.",
         labeling="Describe everything around the concept and name the concept only by its trigger word.",
         prompts=(
             "{trigger}, on a wooden table",

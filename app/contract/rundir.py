@@ -91,6 +91,11 @@ class RunDir:
         """The LoRA file of a step."""
         return self.checkpoint(step) / "lora.safetensors"
 
+    def inside(self, relative: str) -> Path | None:
+        """The file that an event names, or None where there is none or the name leads out of the folder."""
+        path = (self.path / relative).resolve()
+        return path if path.is_relative_to(self.path.resolve()) and path.is_file() else None
+
     def read_dataset(self) -> list[DatasetRow]:
         """Read the frozen dataset."""
         # Not splitlines: a caption may hold other line separators, which JSON leaves as they are.
@@ -113,11 +118,15 @@ def publish(path: Path, data: bytes) -> None:
     """Write a file whole or not at all: beside, fsync, rename, fsync the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}-{get_ident()}.tmp")
-    with beside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        # On a full disk the half that was written would keep it full.
+        beside.unlink(missing_ok=True)
     fsync_dir(path.parent)
 
 

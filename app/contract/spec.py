@@ -15,7 +15,8 @@ Schedule = Literal["constant", "cosine"]
 class Frozen(BaseModel):
     """Base of all settings: immutable, unknown fields refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # JSON has no infinity: a spec that holds one could not be read again.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class BaseModelRef(Frozen):

@@ -81,13 +81,20 @@ def fold(events: Iterable[AnyEvent]) -> RunState:
                 checkpoints = {step: saved for step, saved in checkpoints.items() if step <= event.from_step}
             case _:
                 pass
-        state = replace(_after(state, event), seq=event.seq, attempt=event.attempt, last_at=event.at)
+        state = _stamped(_after(state, event), event)
     return replace(
         state,
         losses=tuple(sorted(losses.items())),
         samples=tuple(samples[key] for key in sorted(samples)),
         checkpoints=tuple(checkpoints[step] for step in sorted(checkpoints)),
     )
+
+
+def _stamped(state: RunState, event: AnyEvent) -> RunState:
+    """Note where and when the event stands; a damaged line has lost its time and attempt."""
+    if event.attempt < state.attempt:
+        return replace(state, seq=event.seq)
+    return replace(state, seq=event.seq, attempt=event.attempt, last_at=event.at)
 
 
 def _after(state: RunState, event: AnyEvent) -> RunState:
@@ -134,7 +141,10 @@ def _after(state: RunState, event: AnyEvent) -> RunState:
 
 def read_state(path: Path) -> RunState:
     """Fold an event file; the last few files are remembered by their length, which only grows."""
-    size = path.stat().st_size if path.exists() else 0
+    try:
+        size = path.stat().st_size
+    except OSError:
+        size = 0
     return _folded(path, size)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from app.contract.rundir import publish
-from app.errors import Conflict, Invalid
+from app.errors import Conflict, Invalid, NotFound
 from app.store.images import ImageRow
 
 Layout = Literal["plain", "kohya"]
@@ -31,8 +31,10 @@ def export_dataset(rows: Sequence[ImageRow], originals: Sequence[Path], layout: 
     """
     if layout not in LAYOUTS:
         raise Invalid(f"There is no layout {layout}.", f"Choose one of {', '.join(LAYOUTS)}.")
-    if to.exists() and any(to.iterdir()):
-        raise Conflict(f"{to} is not empty.", "Name a new folder.")
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise Conflict(f"{to} is not empty, or no folder.", "Name a new folder.")
+    if missing := [row.name for row, original in zip(rows, originals, strict=True) if not original.is_file()]:
+        raise NotFound(f"The original of {missing[0]} is no longer on the disk.", "Add the image again, or remove it.")
     captions = 0
     for place, (row, original) in enumerate(zip(rows, originals, strict=True), start=1):
         folder = to / f"{row.repeats}_{name}" if layout == "kohya" else to

@@ -35,10 +35,14 @@ def hand_over(folder: RunDir, spec: TrainSpec, state: RunState, step: int | None
     if chosen not in saved:
         steps = ", ".join(str(known) for known in saved)
         raise NotFound(f"{spec.name} has no checkpoint at step {chosen}.", f"It has: {steps}.")
+    source = folder.inside(saved[chosen].path)
+    if source is None:
+        raise NotFound(f"The file of {spec.name} at step {chosen} is gone.", "Choose another step, or put it back.")
+    if to.exists() and not to.is_dir():
+        raise Conflict(f"{to} is a file.", "Name a folder.")
     to.mkdir(parents=True, exist_ok=True)
     name = f"{folder.path.name}-step-{chosen:06d}"
     lora = to / f"{name}.safetensors"
-    source = folder.path / saved[chosen].path
     if lora.exists() and lora.read_bytes() != source.read_bytes():
         raise Conflict(f"{lora} exists with other content.", "Move it away or choose another folder.")
     shutil.copyfile(source, lora)
@@ -57,8 +61,9 @@ def hand_over(folder: RunDir, spec: TrainSpec, state: RunState, step: int | None
 
 
 def _preview(folder: RunDir, state: RunState, step: int, to: Path) -> Path | None:
-    drawn = [sample for sample in state.samples if sample.step == step]
-    if not drawn:
+    drawn = (folder.inside(sample.path) for sample in state.samples if sample.step == step)
+    source = next((path for path in drawn if path), None)
+    if source is None:
         return None
-    shutil.copyfile(folder.path / drawn[0].path, to)
+    shutil.copyfile(source, to)
     return to

@@ -61,7 +61,7 @@ def original_missing(facts: Facts) -> Iterator[Finding]:
     """An original that is gone from the disk."""
     for row, path in zip(facts.rows, facts.originals, strict=True):
         if not path.is_file():
-            yield Finding("original-missing", "error", row.name, "Its file is gone.", "Add the picture again.", row.id)
+            yield Finding("original-missing", "error", row.name, "Its file is gone.", "Add the image again.", row.id)
 
 
 def no_caption(facts: Facts) -> Iterator[Finding]:
@@ -73,7 +73,7 @@ def no_caption(facts: Facts) -> Iterator[Finding]:
                 "warning",
                 row.name,
                 "It has no caption, so everything in it binds to the trigger word.",
-                "Say what is in the picture.",
+                "Say what is in the image.",
                 row.id,
             )
 

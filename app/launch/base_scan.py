@@ -1,5 +1,6 @@
 """The list of base models: found in the folder a person named, hashed in the background."""
 
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +13,8 @@ from app.launch.bases import bundled, find, hash_base
 from app.store import bases
 from app.store import settings as store_settings
 from app.store.db import read, write
+
+log = logging.getLogger("lora_studio")
 
 FOLDER_SETTING = "base_folder"
 
@@ -38,8 +41,13 @@ def hash_listed(engine: Engine, is_cancelled: Callable[[], bool] = lambda: False
     for base_id, path in unhashed:
         if is_cancelled():
             return
-        if path.exists():
+        try:
             digest = hash_base(path)
+        except OSError as error:
+            log.warning("The base model at %s cannot be read: %s.", path, error.strerror or error)
+            with write(engine) as session:
+                bases.set_missing(session, base_id)
+        else:
             with write(engine) as session:
                 bases.set_hash(session, base_id, digest)
 

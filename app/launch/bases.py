@@ -21,6 +21,8 @@ CROSS_ATTENTION_KEYS = (
     "model.diffusion_model.input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight",
     "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight",
 )
+# What reading a file of another shape than expected raises; deep nesting ends in the last.
+MALFORMED = (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError)
 FAMILY_OF_WIDTH: dict[int, FamilyKey] = {768: "sd15", 2048: "sdxl"}
 
 
@@ -48,13 +50,23 @@ def _walk(folder: Path, depth: int) -> Iterator[FoundBase]:
         if found := read_folder(folder):
             yield found
         return
-    for path in sorted(folder.iterdir()):
+    for path in _entries(folder, is_top=depth == DEPTH):
         if path.name.startswith("."):
             continue
         if path.is_dir() and depth > 0:
             yield from _walk(path, depth - 1)
         elif path.suffix == ".safetensors" and (found := read_single_file(path)):
             yield found
+
+
+def _entries(folder: Path, *, is_top: bool) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        # One folder that is closed to us must not hide the others; the one that was named must be readable.
+        if is_top:
+            raise
+        return []
 
 
 def read_at(path: Path) -> FoundBase:
@@ -74,20 +86,21 @@ def read_folder(path: Path, name: str | None = None) -> FoundBase | None:
         index = json.loads((path / "model_index.json").read_text(encoding="utf-8"))
         unet = json.loads((path / "unet" / "config.json").read_text(encoding="utf-8"))
         vae = json.loads((path / "vae" / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        family = PIPELINES.get(index["_class_name"])
+        scale = 2 ** (len(vae["block_out_channels"]) - 1)
+        resolution_px = int(unet.get("sample_size") or 64) * scale
+        size_bytes = sum(file.stat().st_size for file in _weights(path))
+    except (OSError, *MALFORMED):
         return None
-    family = PIPELINES.get(index.get("_class_name", ""))
     if family is None:
         return None
-    scale = 2 ** (len(vae.get("block_out_channels", ())) - 1)
-    weights = _weights(path)
     return FoundBase(
         name=name or path.name,
         path=str(path),
         layout="diffusers",
         family=family,
-        size_bytes=sum(file.stat().st_size for file in weights),
-        resolution_px=int(unet.get("sample_size") or 64) * scale,
+        size_bytes=size_bytes,
+        resolution_px=resolution_px,
         is_bundled=False,
     )
 
@@ -95,8 +108,12 @@ def read_folder(path: Path, name: str | None = None) -> FoundBase | None:
 def read_single_file(path: Path) -> FoundBase | None:
     """Recognise a single-file base by the width of its cross-attention; None for LoRAs and everything else."""
     header = read_header(path)
-    width = next((header[key]["shape"][1] for key in CROSS_ATTENTION_KEYS if key in header), None)
-    family = FAMILY_OF_WIDTH.get(width or 0)
+    try:
+        width = next((header[key]["shape"][1] for key in CROSS_ATTENTION_KEYS if key in header), None)
+        family = FAMILY_OF_WIDTH.get(width or 0)
+        size_bytes = path.stat().st_size
+    except (OSError, *MALFORMED):
+        return None
     if family is None:
         return None
     return FoundBase(
@@ -104,7 +121,7 @@ def read_single_file(path: Path) -> FoundBase | None:
         path=str(path),
         layout="single-file",
         family=family,
-        size_bytes=path.stat().st_size,
+        size_bytes=size_bytes,
         resolution_px=FAMILIES[family].resolution_px,
         is_bundled=False,
     )
@@ -118,7 +135,7 @@ def read_header(path: Path) -> dict[str, dict[str, list[int]]]:
             if length > MAX_HEADER_BYTES:
                 return {}
             header = json.loads(file.read(length))
-    except (OSError, ValueError, struct.error):
+    except (OSError, ValueError, RecursionError, struct.error):
         return {}
     return header if isinstance(header, dict) else {}
 

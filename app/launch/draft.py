@@ -19,6 +19,7 @@ from app.contract.spec import (
     Saving,
     TrainSpec,
 )
+from app.errors import Invalid
 from app.launch.presets import Preset, Value, presets_for
 
 FieldKind = Literal["int", "float", "choice", "bool", "text"]
@@ -126,6 +127,8 @@ def draft(subject: Subject, preset_key: str | None, texts: Mapping[str, str]) ->
     values |= {key: _text(value) for key, value in preset.values.items()}
     values |= {key: text.strip() for key, text in texts.items() if key in values}
     errors = {key: f"There is no setting called {key}." for key in texts if key not in values}
+    if preset_key and preset_key not in by_key:
+        errors["preset"] = f"There is no preset called {preset_key[:40]}; there are {', '.join(by_key)}."
     spec, refused = _spec(subject, values)
     errors |= refused
     return Draft(preset, values, errors, None if errors else spec)
@@ -157,12 +160,12 @@ def _spec(subject: Subject, values: Mapping[str, str]) -> tuple[TrainSpec | None
     groups["sampling"]["prompts"] = [Prompt(text=line, seed=SAMPLE_SEED) for line in prompts]
     if not values["name"]:
         errors["name"] = "Give the run a name."
-    if errors:
-        return None, errors
     try:
-        return _validated(subject, values["name"], groups), {}
+        # What could not be read stands at its default here, so that the other fields are told their errors, too.
+        spec = _validated(subject, values["name"] or subject.project, groups)
     except ValidationError as refused:
-        return None, {".".join(str(part) for part in error["loc"][:2]): error["msg"] for error in refused.errors()}
+        errors |= {".".join(str(part) for part in error["loc"][:2]): error["msg"] for error in refused.errors()}
+    return (None, errors) if errors else (spec, {})
 
 
 def _validated(subject: Subject, name: str, groups: dict[str, dict[str, object]]) -> TrainSpec:
@@ -197,3 +200,9 @@ def _read(field: Field, text: str) -> object:
     except ValueError:
         what = "a whole number" if field.kind == "int" else "a number, such as 0.0001"
         raise ValueError(f"{text!r} is not {what}.") from None
+
+
+def refused(made: Draft) -> Invalid:
+    """Say all that is wrong with a draft at once, for those who have no form before them."""
+    words = "; ".join(f"{key}: {text}" for key, text in made.errors.items())
+    return Invalid(words, "Change these settings, or leave them to the preset.")

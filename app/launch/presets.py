@@ -23,16 +23,16 @@ class Preset:
 
 LENGTHS: tuple[tuple[str, str, str, int, int], ...] = (
     ("quick", "Quick look", "A third of the way: shows early whether dataset and labels carry.", 500, 8),
-    ("balanced", "Balanced", "The usual length for 15 to 50 pictures. Start here.", 1500, 8),
+    ("balanced", "Balanced", "The usual length for 15 to 50 images. Start here.", 1500, 8),
     (
         "thorough",
         "Thorough",
-        "Longer and larger, for 50 pictures and more. Review every checkpoint.",
+        "Longer and larger, for 50 images and more. Review every checkpoint.",
         3000,
         16,
     ),
 )
-"""Key, label, sentence, steps at batch 2, rank. 1–3 thousand steps and rank 8–32 is where published recipes agree."""
+"""Key, label, sentence, steps (whatever the batch), rank. Published recipes agree on 1–3 thousand steps, rank 8–32."""
 
 
 def presets_for(purpose: PurposeKey, family: FamilyKey, resolution_px: int, image_count: int) -> tuple[Preset, ...]:

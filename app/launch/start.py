@@ -14,7 +14,7 @@ from app.contract.events import EventLog, Queued
 from app.contract.rundir import DatasetRow, RunDir, publish
 from app.contract.spec import RenderSpec, TrainSpec, read_spec
 from app.contract.state import read_state
-from app.errors import Conflict, Invalid, NotFound
+from app.errors import Conflict, Invalid, NotFound, Unavailable
 from app.launch.freeze import freeze
 from app.store import history, images, projects, runs
 from app.store.db import read, write
@@ -32,6 +32,27 @@ def slug(name: str) -> str:
     """A folder-safe form of a name: ASCII words joined by dashes, `run` when nothing is left."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40] or "run"
+
+
+def read_settings(folder: RunDir, name: str) -> TrainSpec | RenderSpec:
+    """Read what a run was set to. Raises NotFound when its folder is gone, Unavailable when its spec makes no sense."""
+    try:
+        return read_spec(folder.spec.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise gone(folder, name) from error
+    except ValueError as error:
+        raise Unavailable(
+            f"The settings of {name} in runs/{folder.path.name} are damaged, or a newer LoRA Studio wrote them.",
+            "Update the studio, or put the file back from a copy; the rest of the studio works on.",
+        ) from error
+
+
+def gone(folder: RunDir, name: str) -> NotFound:
+    """Say that a run's folder is gone; where the data folder is stays with us."""
+    return NotFound(
+        f"The folder of {name} is gone or cannot be read: runs/{folder.path.name} in the data folder.",
+        "Put it back from a copy; the rest of the studio works on.",
+    )
 
 
 def start_training(settings: Settings, engine: Engine, project_id: int, spec: TrainSpec) -> Run:
@@ -73,7 +94,7 @@ def start_sweep(settings: Settings, engine: Engine, run_id: int, step: int, stre
     with read(engine) as session:
         parent = runs.get(session, run_id)
     folder = run_dir(settings, parent)
-    spec = read_spec(folder.spec.read_text(encoding="utf-8"))
+    spec = read_settings(folder, parent.name)
     saved = [saved for saved in read_state(folder.events).checkpoints if saved.step == step]
     if not saved or not isinstance(spec, TrainSpec):
         raise NotFound(f"{parent.name} has no checkpoint at step {step}.", "Choose one of its checkpoints.")
@@ -127,5 +148,8 @@ def stop(settings: Settings, engine: Engine, run_id: int) -> None:
     with read(engine) as session:
         run = runs.get(session, run_id)
     if run.status not in ("queued", "running"):
-        raise Conflict(f"{run.name} is over already ({run.status}).")
-    run_dir(settings, run).stop.touch()
+        raise Conflict(f"{run.name} is over already ({run.status}).", "Nothing is left to stop.")
+    folder = run_dir(settings, run)
+    if not folder.path.is_dir():
+        raise gone(folder, run.name)
+    folder.stop.touch()

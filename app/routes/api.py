@@ -18,7 +18,7 @@ from app.facts import (
     run_facts,
 )
 from app.launch import start
-from app.launch.draft import draft
+from app.launch.draft import draft, refused
 from app.launch.subject import subject_of
 from app.render import page
 from app.store import bases, captions, images, projects, runs
@@ -127,7 +127,7 @@ def create_run(store: Store, settings: OwnSettings, project_id: int, new: RunInp
         subject = subject_of(session, project_id, bases.get(session, base_id))
     made = draft(subject, new.preset, new.settings)
     if made.spec is None:
-        raise Invalid("; ".join(f"{key}: {words}" for key, words in made.errors.items()))
+        raise refused(made)
     return run_facts(settings, start.start_training(settings, store, project_id, made.spec))
 
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy import Engine
 
+from app.collect.files import full_path
 from app.config import Settings
 from app.contract.families import FAMILIES
 from app.errors import Invalid
@@ -82,7 +83,7 @@ def scan(
 
 def read_folder(text: str) -> Path:
     """Return a full path. Raises Invalid for none and for one that starts nowhere."""
-    path = Path(text).expanduser()
+    path = full_path(text)
     if not text or not path.is_absolute():
         raise Invalid(
             f"{text} is not a full path." if text else "There is no path.",

@@ -14,6 +14,7 @@ from app.contract.buckets import Fit, Size, fit, make_buckets
 from app.contract.captions import compose
 from app.contract.families import FAMILIES, bucket_step
 from app.contract.purposes import PURPOSES
+from app.errors import Unavailable
 from app.next_step import uncaptioned
 from app.render import is_htmx, page, partial
 from app.store import bases, captions, images, projects
@@ -27,6 +28,7 @@ router = APIRouter()
 
 DEFAULT_FAMILY = FAMILIES["sd15"]
 STRIP = 3
+CHANGED_ELSEWHERE = "This caption was changed elsewhere in the meantime; nothing was overwritten."
 
 
 @dataclass(frozen=True)
@@ -143,32 +145,30 @@ def save(
 ) -> Response:
     """Keep the words; `known` are the texts that the writer may replace, so that nobody's work is lost unseen.
 
-    Answers with the training text, 409 when the caption is none of the known ones, 422 when it is far too long.
+    Answers with the training text, 409 when the caption is none of the known ones, 422 when it is far too long,
+    503 when the disk is full or the store is busy. Whatever the answer, it holds the words that were sent.
     """
-    problem = too_long(text)
-    is_conflict = False
-    with write(store) as session:
-        row = images.get(session, image_id)
-        kept = row.caption or ""
-        is_conflict = known is not None and same_lines(kept) not in map(same_lines, [*known, text])
-        if is_conflict:
-            problem = "This caption was changed elsewhere in the meantime; nothing was overwritten."
-        elif not problem and same_lines(text) != same_lines(kept):
-            row = _save(session, image_id, same_lines(text))
-    status = 409 if is_conflict else 422 if problem else 200
-    if not problem and not is_htmx(request):
-        return RedirectResponse(f"/images/{image_id}", 303)
+    problem, status = too_long(text), 422
+    try:
+        with write(store) as session:
+            kept = images.get(session, image_id).caption or ""
+            if known is not None and same_lines(kept) not in map(same_lines, [*known, text]):
+                problem, status = CHANGED_ELSEWHERE, 409
+            elif not problem and same_lines(text) != same_lines(kept):
+                captions.save(session, image_id, same_lines(text), "you")
+    except Unavailable as refusal:
+        problem, status = f"{refusal.message} {refusal.hint}", refusal.status
+    if not problem:
+        status = 200
+        if not is_htmx(request):
+            return RedirectResponse(f"/images/{image_id}", 303)
     with read(store) as session:
+        row = images.get(session, image_id)
         trigger_word = projects.get(session, row.project_id).trigger_word
-        words = _words(row, trigger_word, text if problem else None, problem, is_conflict=is_conflict)
+        words = _words(row, trigger_word, text if problem else None, problem, is_conflict=status == 409)
         if is_htmx(request):
             return partial(request, "captions/training_text", {"words": words}, status)
         return page(request, "captions/edit", _edit_page(session, row, words), status)
-
-
-def _save(session: Session, image_id: int, text: str) -> ImageRow:
-    captions.save(session, image_id, text, "you")
-    return images.get(session, image_id)
 
 
 def same_lines(text: str) -> str:

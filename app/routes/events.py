@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Header, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.contract.events import AnyEvent, Ended, EventReader, Progress, read_events
-from app.launch.start import run_dir
+from app.launch.start import gone, run_dir
 from app.store import runs
 from app.store.db import read
 from app.wiring import OwnSettings, Store
@@ -22,10 +22,16 @@ RETRY_MS = 2000
 
 
 def events_path(run_id: int, store: Store, settings: OwnSettings) -> Path:
-    """Find the run's event file; the store is asked before the stream begins and never while it is open."""
+    """Find the run's event file; the store is asked before the stream begins and never while it is open.
+
+    Raises NotFound when the run's folder is gone, which ends a browser's attempts for good.
+    """
     with read(store) as session:
         run = runs.get(session, run_id)
-    return run_dir(settings, run).events
+    folder = run_dir(settings, run)
+    if not folder.path.is_dir():
+        raise gone(folder, run.name)
+    return folder.events
 
 
 @router.get("/runs/{run_id}/events", response_class=EventSourceResponse)
@@ -37,6 +43,7 @@ async def stream(
 ) -> AsyncIterator[ServerSentEvent]:
     """Send what happened behind an event and then what happens, until the run has ended or the studio stops."""
     stopping: asyncio.Event = request.app.state.stopping
+    size = await asyncio.to_thread(length, path)
     known = await asyncio.to_thread(read_events, path)
     since = place(last_event_id or after, len(known))
     yield ServerSentEvent(retry=RETRY_MS, comment="open")
@@ -46,7 +53,6 @@ async def stream(
     has_ended = bool(known) and isinstance(known[-1], Ended)
     events = known[min(since, len(known) - has_ended) if since is not None else len(known) - has_ended :]
     reader = EventReader(path, after=len(known))
-    size = 0
     while True:
         for event in collapse(events):
             yield tick(event)
@@ -55,9 +61,19 @@ async def stream(
         await _pause(stopping)
         if stopping.is_set():
             return
-        grown = path.stat().st_size
+        grown = await asyncio.to_thread(length, path)
+        if size and not grown:
+            return
         events = await asyncio.to_thread(reader.poll) if grown != size else []
         size = grown
+
+
+def length(path: Path) -> int:
+    """Return the length of a run's event file in bytes, 0 when it has gone."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def place(text: str, newest: int) -> int | None:

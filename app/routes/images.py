@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Annotated
 from urllib.parse import unquote
 
@@ -12,6 +11,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy.orm import Session
 from starlette.datastructures import UploadFile
 
+from app.collect.files import shown_name
 from app.collect.imports import OUTCOME_LABELS, ImportJobs, ImportProgress, Outcome, take_file
 from app.collect.pictures import MAX_BYTES, THUMB_SIDE_PX
 from app.errors import AppError, Invalid
@@ -28,7 +28,8 @@ router = APIRouter()
 
 # Full rows at 1 to 6, 8, 10 and 12 columns, since each page of the grid is laid out by itself.
 PAGE = 240
-MAX_NAME = 200
+# More than any project holds, so that whoever selects all can remove all.
+MAX_SELECTED = 200_000
 # A little above what a picture may have, so that the refusal is ours and names the file.
 MAX_DROP_BYTES = MAX_BYTES + 1_000_000
 
@@ -148,13 +149,13 @@ async def drop(
     return partial(request, "images/drop", dropped, 422 if dropped.outcome.status == "refused" else 200)
 
 
-@router.post("/projects/{project_id}/images/remove")
+@router.post("/projects/{project_id}/images/remove", form_limits={"max_fields": MAX_SELECTED})
 def remove_selected(
     request: Request, project_id: int, store: Store, image: Annotated[list[int] | None, Form()] = None
 ) -> Response:
     """Take the selected images out of the project; their originals stay on the disk."""
     if not image:
-        raise Invalid("No picture is selected.", "Select one or more, then remove them.")
+        raise Invalid("No image is selected.", "Select one or more, then remove them.")
     with write(store) as session:
         gone = [images.remove(session, row.id, "you") for row in _of_project(session, project_id, image)]
     if not is_htmx(request):
@@ -182,8 +183,8 @@ def repeats(request: Request, image_id: int, store: Store, repeats: Annotated[st
     """Set how often the image is seen in an epoch."""
     text, error = repeats.strip(), ""
     try:
-        if not (text.isascii() and text.isdigit()):
-            raise Invalid(f"{text or 'Nothing'} is no whole number.", f"Give 1 to {images.MAX_REPEATS}.")
+        if not (text.isascii() and text.isdigit() and len(text) < 10):
+            raise Invalid(f"{text[:20] or 'Nothing'} is no whole number.", f"Give 1 to {images.MAX_REPEATS}.")
         with write(store) as session:
             images.set_repeats(session, image_id, int(text))
     except Invalid as refusal:
@@ -198,12 +199,7 @@ def repeats(request: Request, image_id: int, store: Store, repeats: Annotated[st
 
 def read_file_name(header: str) -> str:
     """Return the bare, printable file name of a percent-encoded header; never a path."""
-    decoded = unquote(header, errors="replace").replace("\\", "/")
-    name = "".join(letter for letter in PurePath(decoded).name if letter.isprintable()).strip()
-    if len(name) <= MAX_NAME:
-        return name or "unnamed"
-    suffix = PurePath(name).suffix[:10]
-    return name[: MAX_NAME - len(suffix)] + suffix
+    return shown_name(unquote(header, errors="replace"))
 
 
 def tile(row: ImageRow) -> Tile:

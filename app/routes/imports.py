@@ -1,7 +1,6 @@
 """The import of a folder on this computer: look first, then copy, with progress and cancel."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
@@ -9,7 +8,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel
 from sqlalchemy import Engine
 
-from app.collect.imports import FolderLook, look
+from app.collect.files import FolderLook, full_path, look
 from app.errors import Invalid
 from app.render import is_htmx, page, partial
 from app.store import projects
@@ -92,7 +91,7 @@ def _folder_page(store: Engine, project_id: int, form: FolderFields | None) -> F
     path, found, error = read_path(form.path) if form else "", None, ""
     if form:
         try:
-            found = look(Path(path).expanduser()) if path else None
+            found = look(full_path(path)) if path else None
             error = "" if path else "There is no path. Give the folder from its root on."
         except Invalid as refusal:
             error = f"{refusal.message} {refusal.hint}".strip()

@@ -46,7 +46,7 @@ def original(sha256: str, store: Store, settings: OwnSettings) -> FileResponse:
     blob = _blob(store, sha256)
     path = blob_path(settings, blob.sha256, blob.extension)
     if not path.is_file():
-        raise NotFound("The original is no longer on the disk.", "Add the picture again.")
+        raise NotFound("The original is no longer on the disk.", "Add the image again.")
     answer = FileResponse(path, media_type=TYPES[blob.extension], filename=f"{blob.sha256[:16]}.{blob.extension}")
     answer.headers["cache-control"] = FOR_GOOD
     answer.headers["content-security-policy"] = SANDBOX
@@ -60,8 +60,9 @@ def sample(run_id: int, name: str, store: Store, settings: OwnSettings, v: str =
         run = runs.get(session, run_id)
     folder = run_dir(settings, run)
     drawn = {each.path for each in read_state(folder.events).samples}
-    path = folder.path / "samples" / name
-    if f"samples/{name}" not in drawn or not path.is_file():
+    # The event file is only a file: what it names must lie in the run's own folder all the same.
+    path = folder.inside(f"samples/{name}") if f"samples/{name}" in drawn else None
+    if path is None:
         raise NotFound(f"{run.name} has no sample {name[:100]}.", "Reload the page of the run.")
     return _picture(path, "png", FOR_GOOD if v else FOR_NOW)
 
@@ -70,14 +71,14 @@ def _blob(store: Store, sha256: str) -> Blob:
     with read(store) as session:
         if blob := session.get(Blob, sha256):
             return blob
-    raise NotFound("There is no such picture.", "Reload the page; it may have been removed.")
+    raise NotFound("There is no such image.", "Reload the page; it may have been removed.")
 
 
 def _copy(made: Callable[[Settings, str, str], Path], settings: Settings, blob: Blob) -> FileResponse:
     try:
         return _picture(made(settings, blob.sha256, blob.extension), "webp")
     except UNREADABLE as error:
-        raise NotFound("The original is gone or damaged.", "Add the picture again.") from error
+        raise NotFound("The original is gone or damaged.", "Add the image again.") from error
 
 
 def _picture(path: Path, kind: str, keep: str = FOR_GOOD) -> FileResponse:

@@ -27,6 +27,8 @@ router = APIRouter()
 
 RECENT_RUNS = 5
 COVERS = 12
+# So many digits the store can no longer hold.
+ID_DIGITS = 19
 CHOOSE_LATER = ("", "Choose later")
 
 
@@ -219,7 +221,7 @@ def read_base_id(text: str) -> int | None:
     """Turn a select's value into an id; '' is none. Raises Invalid for what is no id."""
     if not text:
         return None
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit() and len(text) < ID_DIGITS):
         raise Invalid("This is no base model.", "Choose one from the list.", "base_id")
     return int(text)
 

@@ -16,7 +16,7 @@ from app.config import Settings
 from app.contract.spec import RenderSpec, TrainSpec
 from app.contract.state import RunState, read_state
 from app.errors import Invalid, NotFound
-from app.launch.start import STRENGTHS, run_dir, start_sweep
+from app.launch.start import STRENGTHS, read_settings, run_dir, start_sweep
 from app.render import page, partial
 from app.review.grid import Cell, Column, Grid, build
 from app.review.grid import sweep as sweep_grid
@@ -26,7 +26,7 @@ from app.store.models import Choice, Project, Run
 from app.store.projects import ProjectCounts
 from app.store.verdicts import VerdictKey
 from app.store.workers import live_workers
-from app.watch import Queue, extent, queue_of, read_settings, status_word
+from app.watch import Queue, extent, queue_of, status_word
 from app.wiring import OwnSettings, Store
 
 router = APIRouter()
@@ -137,13 +137,19 @@ def show(
 @router.get("/runs/{run_id}/grid")
 def grid(request: Request, run_id: int, store: Store, settings: OwnSettings) -> Response:
     """Draw the grid of a training run again."""
-    return partial(request, "review/grid", {"sheet": _read_sheet(store, settings, run_id)})
+    sheet = _read_sheet(store, settings, run_id)
+    if not isinstance(sheet.spec, TrainSpec):
+        raise NotFound(f"{sheet.run.name} is a strength sweep, not a training run.", "See it under its training run.")
+    return partial(request, "review/grid", {"sheet": sheet})
 
 
 @router.get("/runs/{run_id}/strengths")
 def strengths(request: Request, run_id: int, store: Store, settings: OwnSettings) -> Response:
     """Draw a strength sweep again."""
-    return partial(request, "review/strengths", {"sheet": _read_sheet(store, settings, run_id)})
+    sheet = _read_sheet(store, settings, run_id)
+    if not isinstance(sheet.spec, RenderSpec):
+        raise NotFound(f"{sheet.run.name} is no strength sweep.", "Start one from its review.")
+    return partial(request, "review/strengths", {"sheet": sheet})
 
 
 @router.get("/runs/{run_id}/cell")

@@ -11,10 +11,10 @@ from sqlalchemy import Engine
 from app.config import Settings
 from app.contract.spec import RenderSpec, TrainSpec
 from app.contract.state import RunState, read_state
-from app.errors import NotFound
+from app.errors import AppError, NotFound
 from app.facts import recent_loss
 from app.launch import start
-from app.launch.start import run_dir, slug
+from app.launch.start import read_settings, run_dir, slug
 from app.render import page, partial
 from app.review.grid import Grid, build, sweep
 from app.store import projects, runs
@@ -32,7 +32,6 @@ from app.watch import (
     newest_first,
     picture_count,
     queue_of,
-    read_settings,
     settings_of,
     status_word,
     thin,
@@ -184,7 +183,9 @@ def samples(request: Request, this: Read) -> Response:
 
 @router.get("/runs/{run_id}/checkpoints")
 def checkpoints(request: Request, this: Read) -> Response:
-    """Draw the list of checkpoints."""
+    """Draw the list of checkpoints. Raises NotFound for a run that saves none."""
+    if not isinstance(this.spec, TrainSpec):
+        raise NotFound(f"{this.run.name} draws images and saves no checkpoints.", "See its training run.")
     return partial(request, "runs/checkpoints", this)
 
 
@@ -218,8 +219,8 @@ def lora(run_id: int, step: int, store: Store, settings: OwnSettings) -> FileRes
         run = runs.get(session, run_id)
     folder = run_dir(settings, run)
     saved = [saved for saved in read_state(folder.events).checkpoints if saved.step == step]
-    path = folder.path / saved[0].path if saved else None
-    if path is None or not path.is_file():
+    path = folder.inside(saved[0].path) if saved else None
+    if path is None:
         raise NotFound(f"{run.name} has no checkpoint at step {step}.", "See the run's page for those it has.")
     name = f"{slug(run.name)}-step-{step:06d}.safetensors"
     return FileResponse(path, media_type="application/octet-stream", filename=name)
@@ -247,8 +248,13 @@ def _list(store: Engine, settings: Settings, project_id: int | None, before: int
 def _row(settings: Settings, run: Run, project_name: str) -> ListedRun:
     folder = run_dir(settings, run)
     saved = sum(path.name.startswith("step-") for path in folder.checkpoints.glob("*"))
-    if run.status not in ACTIVE or not folder.spec.exists():
+    try:
+        spec = read_settings(folder, run.name) if run.status in ACTIVE else None
+    except AppError:
+        # Its own page says what is wrong with it; the list goes on.
+        spec = None
+    if spec is None:
         return ListedRun(run, project_name, run.status, 0, 0, took_s(run), saved)
     state = read_state(folder.events)
-    done, total = extent(state, read_settings(folder, run.name))
+    done, total = extent(state, spec)
     return ListedRun(run, project_name, status_word(state), done, total, took_s(run), len(state.checkpoints))

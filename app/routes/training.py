@@ -34,7 +34,7 @@ SAMPLE_EVERY = "sampling.every_steps"
 GROUP_LABELS = {
     "optimization": "Optimization",
     "network": "The LoRA",
-    "data": "Pictures and captions",
+    "data": "Images and captions",
     "sampling": "Samples",
     "saving": "Checkpoints",
 }

@@ -87,3 +87,9 @@ def set_hash(session: Session, base_id: int, sha256: str) -> None:
     """Remember the content hash of a base. Raises NotFound."""
     get(session, base_id).sha256 = sha256
     session.flush()
+
+
+def set_missing(session: Session, base_id: int) -> None:
+    """Remember that a base could not be read; the next look at the disk may find it again. Raises NotFound."""
+    get(session, base_id).is_missing = True
+    session.flush()

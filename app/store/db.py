@@ -1,6 +1,5 @@
 """The store's file: how it is opened, read and written. All that is peculiar to SQLite stands here and in migrate."""
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,11 +7,11 @@ from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from app.errors import Unavailable
+from app.errors import NotFound, Unavailable
 from app.store.migrate import migrate
 
 __all__ = ["migrate", "open_engine", "read", "write"]
@@ -25,17 +24,26 @@ WORDS = {
     sqlite3.SQLITE_IOERR: ("The disk with the data folder does not answer.", "Check that it is still connected."),
     sqlite3.SQLITE_READONLY: ("The store may not be written.", "Check who owns the data folder."),
     sqlite3.SQLITE_CANTOPEN: ("The store cannot be opened.", "Check that the data folder is still there."),
+    sqlite3.SQLITE_CORRUPT: ("The store is damaged.", "Start LoRA Studio again: it names the newest backup."),
+    sqlite3.SQLITE_NOTADB: ("The store is damaged.", "Start LoRA Studio again: it names the newest backup."),
 }
 
 
 def open_engine(path: Path) -> Engine:
     """Open the store. Every connection enforces foreign keys, waits 10 s for a lock and makes each commit durable."""
     engine = create_engine(
-        URL.create("sqlite+pysqlite", database=os.fspath(path)), pool_size=8, max_overflow=CONNECTIONS - 8
+        URL.create("sqlite+pysqlite", database=_existing(path), query={"uri": "true"}),
+        pool_size=8,
+        max_overflow=CONNECTIONS - 8,
     )
     event.listen(engine, "connect", _set_up)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def _existing(path: Path) -> str:
+    # Without this mode SQLite would put an empty store where an unplugged disk was.
+    return f"{path.absolute().as_uri()}?mode=rw"
 
 
 def _set_up(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
@@ -85,7 +93,9 @@ def write(engine: Engine) -> Iterator[Session]:
 def _in_words() -> Iterator[None]:
     try:
         yield
-    except OperationalError as error:
+    except OverflowError as error:
+        raise NotFound("So large a number names nothing here.", "Go back and choose from the page.") from error
+    except DatabaseError as error:
         code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
         if code not in WORDS:
             raise

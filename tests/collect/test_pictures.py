@@ -41,7 +41,7 @@ def test_transparency_shows_white_in_the_thumbnail() -> None:
     [
         (b"", "empty"),
         (b"<!DOCTYPE html><html></html>", "web page"),
-        (b"not a picture at all", "no known picture format"),
+        (b"not a picture at all", "no known image format"),
         (encoded(Image.effect_noise((256, 256), 90), "JPEG")[:4000], "cut off"),
         (encoded(Image.effect_noise((256, 256), 90))[:4000], "cut off"),
         (encoded(Image.new("RGB", (8, 8)), "GIF"), "GIF"),

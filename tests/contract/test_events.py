@@ -119,3 +119,17 @@ def test_a_number_that_is_none_does_not_make_the_log_unreadable(tmp_path: Path, 
     with suppress(ValidationError):
         log.append(Metric(step=1, name="loss", value=number))
     assert read_events(path)[0].type == "queued"
+
+
+@pytest.mark.parametrize("damage", [b"\xff\xfe\n", b"{}\n", b'{"type":"dreamed","seq":2}\n', b"\n"])
+def test_a_damaged_line_is_a_warning_in_its_place(tmp_path: Path, damage: bytes) -> None:
+    path = tmp_path / "events.jsonl"
+    EventLog(path, attempt=1).append(Queued())
+    with path.open("ab") as file:
+        file.write(damage)
+    EventLog(path, attempt=1).append(Ended(outcome="completed"))
+    first, told, last = read_events(path)
+    assert (first.seq, told.seq, last.seq) == (1, 2, 3)
+    assert isinstance(told, Warned)
+    assert "Line 2" in told.message
+    assert isinstance(last, Ended)

@@ -83,3 +83,28 @@ def test_a_dataset_comes_back_as_it_was_frozen(tmp_path: Path) -> None:
     assert run_dir.read_dataset() == rows
     publish(run_dir.dataset, b"")
     assert run_dir.read_dataset() == []
+
+
+def test_a_full_disk_keeps_no_half_written_file(tmp_path: Path) -> None:
+    (tmp_path / "a.png").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        publish(tmp_path / "a.png", b"bytes")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_only_a_file_of_the_run_is_inside(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    publish(run.lora(5), b"lora")
+    publish(tmp_path / "secret", b"secret")
+    (run.path / "link").symlink_to(tmp_path / "secret")
+    assert run.inside("checkpoints/step-000005/lora.safetensors") == run.lora(5).resolve()
+    for name in (
+        "../secret",
+        str(tmp_path / "secret"),
+        "link",
+        "checkpoints",
+        "absent",
+        "",
+        "checkpoints/../../secret",
+    ):
+        assert run.inside(name) is None, name

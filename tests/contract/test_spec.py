@@ -5,7 +5,7 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from app.contract.spec import BaseModelRef, Prompt, RenderSpec, Sampling, TrainSpec, read_spec
+from app.contract.spec import BaseModelRef, Optimization, Prompt, RenderSpec, Sampling, TrainSpec, read_spec
 
 BASE = BaseModelRef(name="sd", path="/models/sd", family="sd15", sha256="0" * 64)
 TRAIN = TrainSpec(name="cat", project="Cats", purpose="character", trigger_word="pebblo", base=BASE)
@@ -54,3 +54,8 @@ def test_what_is_out_of_bounds_is_refused(path: tuple[str, ...], value: object) 
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValidationError):
         TRAIN.name = "dog"  # type: ignore[misc] - refusing is the point
+
+
+def test_infinity_is_refused_since_json_has_none() -> None:
+    with pytest.raises(ValidationError):
+        Optimization(max_grad_norm=float("inf"))

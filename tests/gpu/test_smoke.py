@@ -15,7 +15,7 @@ from app.contract.rundir import RunDir
 from app.contract.spec import TrainSpec
 from tests.worker import tiny
 from worker.errors import Interrupted
-from worker.memory import choose_machine
+from worker.memory import choose_machine, on_device
 from worker.mini import recipe
 from worker.train import train
 
@@ -46,6 +46,19 @@ def trained(folder: Path, spec: TrainSpec) -> RunDir:
 
 def test_the_gpu_is_chosen() -> None:
     assert choose_machine("auto").device.type == "cuda"
+
+
+def test_a_model_that_is_on_the_gpu_stays_without_a_trace() -> None:
+    """Encoding asks for the device picture by picture; giving memory back each time would cost more than encoding."""
+    device = choose_machine("auto").device
+    assert torch.zeros(1, device=device).device == device
+    model = torch.nn.Linear(1024, 1024).to(device)
+    with on_device([model], device):
+        torch.zeros(2**26, device=device)
+    kept = torch.cuda.memory_reserved(device)
+    with on_device([model], device):
+        pass
+    assert torch.cuda.memory_reserved(device) == kept > 2**26
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from app.config import Settings
 from app.errors import Invalid
-from app.launch.base_scan import BaseScan, known_folder
+from app.launch.base_scan import BaseScan, hash_listed, known_folder, scan
 from app.launch.bases import BUNDLED_NAME, bundled, find, hash_base, read_at
 from app.store import bases
 from app.store.db import read
@@ -75,3 +75,52 @@ def test_a_scan_lists_at_once_and_hashes_behind(settings: Settings, engine: Engi
     with read(engine) as session:
         assert all(base.sha256 for base in bases.listed(session))
     assert known_folder(engine, settings) == tmp_path
+
+
+MALFORMED = ("[]", "null", '{"_class_name": ["StableDiffusionPipeline"]}', "{", "[" * 100_000)
+
+
+@pytest.mark.parametrize("index", MALFORMED)
+def test_a_folder_that_only_looks_like_a_base_hides_no_other(tmp_path: Path, index: str) -> None:
+    diffusers_folder(tmp_path / "good", "StableDiffusionPipeline")
+    diffusers_folder(tmp_path / "odd", "StableDiffusionPipeline")
+    (tmp_path / "odd" / "model_index.json").write_text(index)
+    assert [base.name for base in find(tmp_path)] == ["good"]
+
+
+@pytest.mark.parametrize("config", ["[]", '{"block_out_channels": null}', "{}"])
+def test_a_base_of_unknown_shape_is_passed_over(tmp_path: Path, config: str) -> None:
+    diffusers_folder(tmp_path / "odd", "StableDiffusionPipeline")
+    (tmp_path / "odd" / "vae" / "config.json").write_text(config)
+    assert find(tmp_path) == []
+
+
+def test_links_that_lead_nowhere_hide_no_base(tmp_path: Path) -> None:
+    diffusers_folder(tmp_path / "torn", "StableDiffusionPipeline")
+    (tmp_path / "torn" / "unet" / "more.safetensors").symlink_to(tmp_path / "gone")
+    diffusers_folder(tmp_path / "good", "StableDiffusionPipeline")
+    (tmp_path / "gone.safetensors").symlink_to(tmp_path / "gone")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    assert [base.name for base in find(tmp_path)] == ["good"]
+
+
+def test_a_header_of_another_shape_is_no_base(tmp_path: Path) -> None:
+    key = "model.diffusion_model.input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight"
+    for place, entry in enumerate(({}, {"shape": [1]}, {"shape": None}, [], None, {"shape": [1, [2]]})):
+        header = json.dumps({key: entry}).encode()
+        (tmp_path / f"{place}.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+    assert find(tmp_path) == []
+
+
+def test_a_base_that_goes_away_before_it_is_hashed_is_missing(
+    settings: Settings, engine: Engine, tmp_path: Path
+) -> None:
+    diffusers_folder(tmp_path / "one", "StableDiffusionPipeline")
+    diffusers_folder(tmp_path / "two", "StableDiffusionPipeline")
+    scan(engine, tmp_path)
+    (tmp_path / "one" / "unet" / "model.safetensors").unlink()
+    (tmp_path / "one" / "unet" / "model.safetensors").symlink_to(tmp_path / "gone")
+    hash_listed(engine)
+    with read(engine) as session:
+        told = {base.name: (base.is_missing, bool(base.sha256)) for base in bases.listed(session)}
+    assert told == {"one": (True, False), "two": (False, True), BUNDLED_NAME: (False, True)}

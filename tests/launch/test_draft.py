@@ -65,3 +65,8 @@ def test_an_error_stands_by_its_field_and_loses_no_other_text(key: str, text: st
     assert made.values["sampling.guidance"] == "4.5"
     if key in made.values:
         assert made.values[key] == text
+
+
+def test_every_wrong_field_is_told_at_once() -> None:
+    made = draft(SUBJECT, None, {"optimization.steps": "-3", "network.rank": "abc", "data.resolution_px": "513"})
+    assert set(made.errors) == {"optimization.steps", "network.rank", "data.resolution_px"}

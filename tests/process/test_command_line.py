@@ -82,3 +82,38 @@ def test_a_wrong_setting_is_named(tmp_path: Path, pictures: Path) -> None:
     data = tmp_path / "data"
     run(data, "import", "Pebblo", str(pictures))
     run(data, "train", "Pebblo", "--set", "optimization.stepz=4", expects=2)
+
+
+def test_an_unknown_preset_is_not_replaced_by_another(tmp_path: Path, pictures: Path) -> None:
+    data = tmp_path / "data"
+    run(data, "import", "Pebblo", str(pictures))
+    run(data, "train", "Pebblo", "--preset", "wild", "--json", expects=2)
+
+
+def test_what_the_disk_refuses_is_told_without_a_stack(tmp_path: Path, pictures: Path) -> None:
+    data = tmp_path / "data"
+    run(data, "import", "Pebblo", str(pictures))
+    (tmp_path / "file").write_text("in the way")
+    for words in (
+        ("--data", str(tmp_path / "file"), "check", "Pebblo"),
+        ("--data", str(data), "export", "Pebblo", "--dataset", "plain", "--to", str(tmp_path / "file" / "out")),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "app.cli", *words], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 1
+        assert str(tmp_path / "file") in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_json_reaches_a_pipe_of_any_encoding(tmp_path: Path, pictures: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "app.cli", "--data", str(tmp_path / "data"), "import", "🎈", str(pictures), "--json"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["project"] == "🎈"

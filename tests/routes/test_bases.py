@@ -72,6 +72,22 @@ async def test_what_is_no_folder_is_told_beside_the_field(
         assert page.one("input", id="folder").attrs["value"] == folder
 
 
+async def test_a_single_file_is_listed_but_never_promised_to_train(
+    http: httpx.AsyncClient, store: Engine, tmp_path: Path, project_id: int
+) -> None:
+    file = tmp_path / "dreamy.safetensors"
+    file.write_bytes(b"1" * 100)
+    with write(store) as session:
+        bases.add_found(session, FoundBase("dreamy", str(file), "single-file", "sd15", 100, 512, False))
+    page = Html((await http.get("/bases")).text)
+    (row,) = [each for each in page.all("tr") if "dreamy" in each.text]
+    assert "Cannot train yet" in row.text
+    assert "save_pretrained" in row.text
+    assert "No real base model yet" in page.source
+    form = Html((await http.get(f"/projects/{project_id}/train")).text)
+    assert "dreamy (single file, cannot train yet)" in [each.text for each in form.all("option")]
+
+
 async def test_a_base_that_is_gone_is_marked_and_no_longer_offered(
     http: httpx.AsyncClient, store: Engine, models: Path, tmp_path: Path
 ) -> None:

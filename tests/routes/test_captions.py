@@ -170,6 +170,20 @@ async def test_captions_begin_with_the_first_picture_that_has_none(
     assert (await http.get(url)).headers["location"] == f"/images/{first}"
 
 
+async def test_once_all_captions_are_there_training_comes_next(
+    http: httpx.AsyncClient, store: Engine, project_id: int
+) -> None:
+    first = add(store, project_id, "a.png", "a fox")
+    path = f"/projects/{project_id}/train"
+    assert "Set up training" in [
+        each.text for each in Html((await http.get(f"/images/{first}")).text).all("a", href=path)
+    ]
+    add(store, project_id, "b.png")
+    page = Html((await http.get(f"/images/{first}")).text)
+    assert "Set up training" not in page.source
+    assert "Next without a caption" in page.source
+
+
 async def test_a_heavy_crop_and_a_small_picture_are_said(
     http: httpx.AsyncClient, store: Engine, project_id: int
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -249,6 +250,13 @@ async def test_a_reader_who_leaves_is_forgotten(served: Served, story: Story) ->
     async with asyncio.timeout(PATIENCE_S):
         while len(served.server.server_state.tasks) > before:
             await asyncio.sleep(0.02)
+
+
+async def test_a_stream_ends_when_the_folder_of_its_run_goes(served: Served, story: Story) -> None:
+    async with asyncio.timeout(PATIENCE_S), served.listen(story, after="0") as stream:
+        await stream.take(1)
+        shutil.rmtree(story.folder.path)
+        await stream.rest()
 
 
 async def test_a_run_that_is_not_there_has_no_stream(served: Served) -> None:

@@ -65,9 +65,9 @@ async def test_the_same_picture_twice_is_one_row(http: httpx.AsyncClient, store:
     ("name", "data", "words"),
     [
         ("empty.png", b"", "empty.png is empty"),
-        ("page.jpg", b"<!doctype html><p>no", "it is a web page, not a picture"),
-        ("cut.png", picture(1, 300, 300)[:200], "cut.png cannot be read as a picture"),
-        ("notes.json", b"{}", "notes.json cannot be read as a picture"),
+        ("page.jpg", b"<!doctype html><p>no", "it is a web page, not an image"),
+        ("cut.png", picture(1, 300, 300)[:200], "cut.png cannot be read as an image"),
+        ("notes.json", b"{}", "notes.json cannot be read as an image"),
         ("film.gif", picture(1, container="GIF"), "film.gif is a GIF file"),
         ("bad.txt", b"\x00\x01", "bad.txt is not a text file"),
         ("<img src=x onerror=alert(1)>.png", b"x", "<img src=x onerror=alert(1)>.png cannot be read"),
@@ -165,7 +165,7 @@ async def test_the_grid_comes_in_pages_by_id(http: httpx.AsyncClient, store: Eng
     assert not set(shown) & set(rest)
     assert not second.all("p", id="image-more")
     without_script = Html((await http.get(f"{url}?after={PAGE}")).text)
-    assert first.one("a", href=f"{url}?after={PAGE}").text == "More pictures"
+    assert first.one("a", href=f"{url}?after={PAGE}").text == "More images"
     assert [each.attrs["id"] for each in without_script.all("li", class_="image-tile")] == rest
 
 
@@ -195,7 +195,7 @@ async def test_the_summary_brings_the_step_bar_up_to_date(
 ) -> None:
     fill(store, project_id, 4)
     part = Html((await http.get(f"/projects/{project_id}/images/summary", headers=htmx)).text)
-    assert part.one("p", class_="page-sub").text == "4 pictures, 2 without a caption"
+    assert part.one("p", class_="page-sub").text == "4 images, 2 without a caption"
     assert "Caption 2 images" in part.source
     steps = part.one("hx-partial")
     assert steps.attrs["hx-target"] == ".steps-list"
@@ -227,7 +227,7 @@ async def test_selected_images_go_and_the_history_remembers_them(
     assert rows(store, project_id) == []
     nothing = await http.post(url, data={})
     assert nothing.status_code == 422
-    assert "No picture is selected" in nothing.text
+    assert "No image is selected" in nothing.text
 
 
 async def test_removing_one_leads_to_the_next_then_back(

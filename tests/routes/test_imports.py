@@ -48,9 +48,9 @@ async def test_looking_says_what_would_come_and_copies_nothing(
     answer = await http.post(url, data={"path": f' "{folder}" ', "step": "look"}, headers=htmx)
     part = Html(answer.text)
     assert answer.status_code == 200
-    assert "4 pictures, 2 captions, 1 other file" in part.source
+    assert "4 images, 2 captions, 1 other file" in part.source
     assert "The originals stay where they are" in part.source
-    assert part.one("button", value="import").text == "Import 4 pictures"
+    assert part.one("button", value="import").text == "Import 4 images"
     assert part.one("input", id="path").attrs["value"] == str(folder)
     assert not list(settings.blobs.rglob("*.*"))
 
@@ -80,7 +80,7 @@ async def test_a_path_that_was_not_looked_into_is_looked_into_first(
     sent = {"path": str(folder), "looked": str(folder / "inner"), "step": "import"}
     answer = await http.post(f"/projects/{project_id}/images/folder", data=sent)
     assert answer.status_code == 200
-    assert "4 pictures" in answer.text
+    assert "4 images" in answer.text
     with read(store) as session:
         assert images.training_rows(session, project_id) == []
 
@@ -115,7 +115,7 @@ async def test_a_folder_without_pictures_offers_no_import(
     (tmp_path / "empty").mkdir()
     sent = {"path": str(tmp_path / "empty"), "looked": str(tmp_path / "empty"), "step": "import"}
     answer = await http.post(f"/projects/{project_id}/images/folder", data=sent)
-    assert "There is no PNG, JPEG or WebP picture" in answer.text
+    assert "There is no PNG, JPEG or WebP image" in answer.text
     assert not Html(answer.text).all("button", value="import")
 
 

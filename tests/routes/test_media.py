@@ -73,7 +73,7 @@ async def test_a_lost_original_is_told_in_words(
     for url in (f"/media/pictures/{taken}.webp", f"/media/originals/{taken}"):
         answer = await http.get(url, headers=htmx)
         assert answer.status_code == 404
-        assert "Add the picture again" in answer.text
+        assert "Add the image again" in answer.text
         assert str(settings.data) not in answer.text
 
 

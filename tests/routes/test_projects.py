@@ -75,9 +75,9 @@ async def test_the_list_shows_pictures_counts_and_the_next_step(
     full_id = project_with_images(settings, store, count=5)
     page = Html((await http.get("/")).text)
     cards = {each.attrs["id"]: each.text for each in page.all("li", class_="project-card")}
-    assert "No pictures yet" in cards[f"project-{project_id}"]
+    assert "No images yet" in cards[f"project-{project_id}"]
     assert "Next: Add images" in cards[f"project-{project_id}"]
-    assert "5 pictures, 5 captioned" in cards[f"project-{full_id}"]
+    assert "5 images, 5 captioned" in cards[f"project-{full_id}"]
     assert "Next: Train" in cards[f"project-{full_id}"]
     assert len(page.all("img", alt="", loading="lazy")) == 4
 

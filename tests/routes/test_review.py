@@ -71,7 +71,11 @@ async def show(http: httpx.AsyncClient, project_id: int, query: str = "") -> Htm
 async def test_without_runs_it_says_how_to_begin(http: httpx.AsyncClient, project_id: int) -> None:
     page = await show(http, project_id)
     assert "Nothing to review yet" in page.source
-    assert page.all("a", href=f"/projects/{project_id}/train", class_="primary")
+    assert page.one("a", class_="primary").attrs["href"] == f"/projects/{project_id}/images"
+
+
+async def test_with_images_training_comes_next(http: httpx.AsyncClient, ready_id: int) -> None:
+    assert (await show(http, ready_id)).one("a", class_="primary").attrs["href"] == f"/projects/{ready_id}/train"
 
 
 async def test_the_grid_has_every_prompt_at_every_checkpoint_beside_the_baseline(
@@ -79,7 +83,13 @@ async def test_the_grid_has_every_prompt_at_every_checkpoint_beside_the_baseline
 ) -> None:
     page = await show(http, ready_id)
     grid = await http.get(f"/runs/{finished.run.id}/grid")
-    assert grid.text.strip() in page.source
+    alone, _, beside = grid.text.partition("<hx-partial")
+    assert alone.strip() in page.source
+    assert [each.attrs["hx-target"] for each in Html(f"<hx-partial{beside}").all("hx-partial")] == [
+        "#review-status",
+        "#review-best",
+        "#step",
+    ]
     heads = [each.text for each in page.all("th", scope="col")]
     assert [head.split(" ")[0:2] for head in heads] == [["Baseline", "no"], ["Step", "20"], ["Step", "40"]]
     cells = cells_of(page)
@@ -183,6 +193,49 @@ async def test_a_running_training_is_followed(
     assert f'hx-sse:connect="/runs/{story.run.id}/events?after=' in page.source
     assert page.one("div", id="review-grid").attrs["hx-get"] == f"/runs/{story.run.id}/grid"
     assert len(page.all("span", class_="skeleton")) == 2
+
+
+async def test_what_waits_for_a_checkpoint_comes_with_the_grid(
+    http: httpx.AsyncClient, settings: Settings, store: Engine, ready_id: int
+) -> None:
+    story = train_story(settings, store, ready_id)
+    story.claim()
+    story.draw(0)
+    page = await show(http, ready_id)
+    assert page.one("section", id="strengths")
+    assert not page.all("option", value="20")
+    assert "Find the best" not in page.source
+    story.draw(20)
+    story.save(20)
+    part = Html((await http.get(f"/runs/{story.run.id}/grid")).text)
+    assert "Find the best checkpoint" in part.one("div", id="review-best").text
+    assert [each.text for each in part.one("select", id="step") and part.all("option")] == ["Step 20"]
+
+
+async def test_a_checkpoint_between_two_sample_points_is_not_said_to_be_on_its_way(
+    http: httpx.AsyncClient, settings: Settings, store: Engine, ready_id: int
+) -> None:
+    story = train_story(settings, store, ready_id)
+    story.claim()
+    story.draw(0)
+    for step in (20, 30):
+        story.save(step)
+    story.train(1, 30)
+    page = await show(http, ready_id)
+    assert "Not drawn" in page.one("div", id=f"cell-{cell_name(story, 20, 0)}").text
+    assert "Not drawn" not in page.one("div", id=f"cell-{cell_name(story, 30, 0)}").text
+
+
+async def test_a_checkpoint_without_samples_leads_to_the_sweep(
+    http: httpx.AsyncClient, settings: Settings, store: Engine, ready_id: int
+) -> None:
+    story = train_story(settings, store, ready_id)
+    story.claim()
+    story.draw(0)
+    story.save(10)
+    story.end("stopped")
+    step = (await show(http, ready_id)).one("aside", class_="next-step")
+    assert "Draw samples of its checkpoint" in step.text
 
 
 async def test_a_failed_training_says_why(

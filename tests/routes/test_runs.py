@@ -240,7 +240,8 @@ async def test_what_is_not_there_is_not_found(http: httpx.AsyncClient, queued: S
     queued.folder.spec.unlink()
     answer = await http.get(f"/runs/{queued.run.id}")
     assert answer.status_code == 404
-    assert str(queued.folder.path) in answer.text
+    assert f"runs/{queued.folder.path.name}" in answer.text
+    assert str(queued.folder.path) not in answer.text
     assert (await http.get("/runs")).status_code == 200
 
 

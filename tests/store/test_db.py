@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from app.config import Settings
-from app.errors import Unavailable
+from app.errors import NotFound, Unavailable
 from app.store import projects
 from app.store.db import open_engine, read, write
 
@@ -63,3 +63,27 @@ def test_a_store_that_is_gone_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="cannot be opened"), read(engine) as session:
         projects.cards(session)
     engine.dispose()
+
+
+def test_a_store_that_is_gone_is_not_made_anew(settings: Settings, engine: Engine) -> None:
+    engine.dispose()
+    settings.store_path.unlink()
+    again = open_engine(settings.store_path)
+    with pytest.raises(Unavailable, match="cannot be opened"), read(again) as session:
+        projects.by_name(session, "Oil")
+    assert not settings.store_path.exists()
+    again.dispose()
+
+
+def test_a_store_that_was_written_over_is_told_of_in_words(settings: Settings, engine: Engine) -> None:
+    engine.dispose()
+    settings.store_path.write_bytes(b"not a database " * 1000)
+    again = open_engine(settings.store_path)
+    with pytest.raises(Unavailable, match="damaged"), read(again) as session:
+        projects.by_name(session, "Oil")
+    again.dispose()
+
+
+def test_a_number_beyond_the_store_names_nothing(engine: Engine) -> None:
+    with pytest.raises(NotFound, match="So large a number"), read(engine) as session:
+        projects.get(session, 10**20)

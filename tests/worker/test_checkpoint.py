@@ -167,3 +167,21 @@ def test_old_resume_states_go_and_their_lora_files_stay(bases: dict[FamilyKey, B
     kept = {step: (run_dir.checkpoint(step) / "state").exists() for step in (2, 4, 6, 8)}
     assert kept == {2: False, 4: False, 6: True, 8: True}
     assert all(run_dir.lora(step).is_file() for step in kept)
+
+
+def test_a_damaged_checkpoint_takes_no_place_among_the_states_kept(short: TrainSpec, tmp_path: Path) -> None:
+    """It lies beyond the steps that are trained again, until training has passed it."""
+    spec = short.model_copy(update={"saving": short.saving.model_copy(update={"keep_states": 1})})
+    run_dir = tiny.new_run(tmp_path, spec)
+    with pytest.raises(Interrupted):
+        train(tiny.context_of(run_dir, spec, wants_interrupt=tiny.has_step(run_dir, 4)))
+    flip(run_dir.checkpoint(4) / "state" / "weights.safetensors")
+
+    def has_saved_again() -> bool:
+        told = [event.type for event in read_events(run_dir.events)]
+        return "resumed" in told and "checkpoint" in told[told.index("resumed") :]
+
+    with pytest.raises(Interrupted):
+        train(tiny.context_of(run_dir, spec, attempt=2, wants_interrupt=has_saved_again))
+    train(tiny.context_of(run_dir, spec, attempt=3))
+    assert [event.from_step for event in tiny.events_of(run_dir, "resumed") if isinstance(event, Resumed)] == [0, 2]

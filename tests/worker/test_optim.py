@@ -8,7 +8,7 @@ import torch
 from app.contract.spec import BaseModelRef, Network, Optimization
 from worker.families import load
 from worker.lora import attach
-from worker.optim import is_finite, make_optimizer, set_rates, share_of_peak
+from worker.optim import is_finite, is_overflowing, make_optimizer, set_rates, share_of_peak
 
 
 def test_warmup_rises_and_never_is_zero() -> None:
@@ -43,3 +43,26 @@ def test_text_encoders_have_a_rate_of_their_own(base: BaseModelRef) -> None:
     with torch.no_grad():
         lora.modules[-1].up[0, 0] = float("inf")
     assert not is_finite(lora)
+
+
+def test_gradients_that_overflow_at_every_scale_are_noticed() -> None:
+    """Else each step would be skipped, and a LoRA that learnt nothing would count as trained."""
+    weight = torch.nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.AdamW([weight], lr=0.1)
+    scaler = torch.amp.GradScaler("cpu")
+
+    def go(factor: float, steps: int) -> None:
+        for _ in range(steps):
+            optimizer.zero_grad()
+            scaler.scale((weight * factor).sum()).backward()
+            scaler.step(optimizer)
+            scaler.update()
+
+    assert not is_overflowing(None)
+    go(1e36, 10)
+    go(1.0, 1)
+    assert not is_overflowing(scaler)
+    before = weight.detach().clone()
+    go(float("inf"), 40)
+    assert torch.equal(weight, before)
+    assert is_overflowing(scaler)

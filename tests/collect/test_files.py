@@ -1,0 +1,129 @@
+"""A person's folders as they may be: pipes, broken links, odd names, and folders that go away."""
+
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from app.collect.files import full_path, look, read_file, shown_name
+from app.collect.imports import ImportJobs, ImportProgress, Outcome, import_paths
+from app.config import Settings
+from app.errors import Invalid
+from app.store import images, projects
+from app.store.db import read, write
+from tests.drawing import picture
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="pipes, links and names of bytes")
+
+
+@pytest.fixture
+def project_id(engine: Engine) -> int:
+    with write(engine) as session:
+        return projects.create(session, "Cats", "style", "", None).id
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> Path:
+    """A folder with one good picture among all that is not."""
+    folder = tmp_path / "odd"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "good.png").write_bytes(picture(1))
+    (folder / "good.txt").write_text("a cat")
+    os.mkfifo(folder / "pipe.png")
+    (folder / "dangling.png").symlink_to(folder / "nowhere.png")
+    (folder / "loop.png").symlink_to(folder / "loop.png")
+    (folder / "sub" / "up").symlink_to(folder)
+    (folder / "endless.png").symlink_to("/dev/zero")
+    (Path(os.fsdecode(os.fsencode(folder) + b"/b\xffd\x1b.png"))).write_bytes(picture(2))
+    (folder / "\u202egnp.exe.png").write_bytes(picture(3))
+    return folder
+
+
+def take_all(settings: Settings, engine: Engine, project_id: int, folder: Path) -> list[Outcome]:
+    """Import a folder and return what became of each file."""
+    outcomes: list[Outcome] = []
+    import_paths(settings, engine, project_id, [folder], on_outcome=lambda outcome, _: outcomes.append(outcome))
+    return outcomes
+
+
+def test_an_odd_folder_holds_nothing_up(settings: Settings, engine: Engine, project_id: int, odd: Path) -> None:
+    assert look(odd).pictures == 7
+    outcomes = take_all(settings, engine, project_id, odd)
+    assert {outcome.name: outcome.status for outcome in outcomes} == {
+        "good.png": "added",
+        "b?d.png": "added",
+        "gnp.exe.png": "added",
+        "pipe.png": "refused",
+        "dangling.png": "refused",
+        "loop.png": "refused",
+        "endless.png": "refused",
+    }
+    with read(engine) as session:
+        assert {row.name for row in images.training_rows(session, project_id)} == {"good.png", "b?d.png", "gnp.exe.png"}
+    assert all(str(odd) not in outcome.reason for outcome in outcomes)
+
+
+def test_a_file_beyond_all_sense_is_not_read_whole(tmp_path: Path) -> None:
+    (tmp_path / "large.png").touch()
+    os.truncate(tmp_path / "large.png", 10**12)
+    assert len(read_file(tmp_path / "large.png", 1000)) == 1001
+
+
+def test_a_folder_that_goes_away_is_told_of(settings: Settings, engine: Engine, project_id: int, odd: Path) -> None:
+    jobs = ImportJobs(settings, engine)
+    with write(engine):
+        # The import waits for its turn to write, and meanwhile the folder goes.
+        jobs.start(project_id, [odd])
+        shutil.rmtree(odd)
+    progress = finished(jobs, project_id)
+    jobs.close()
+    assert progress.is_over
+    assert progress.refused
+    with pytest.raises(Invalid, match="does not exist"):
+        look(odd)
+
+
+def finished(jobs: ImportJobs, project_id: int) -> ImportProgress:
+    """Wait for an import to be over."""
+    end = time.monotonic() + 20
+    while True:
+        progress = jobs.progress(project_id)
+        if progress is not None and progress.is_over:
+            return progress
+        assert time.monotonic() < end, progress
+        time.sleep(0.02)
+
+
+def test_an_import_that_breaks_says_so(settings: Settings, engine: Engine, project_id: int, tmp_path: Path) -> None:
+    (tmp_path / "cat.png").write_bytes(picture(1))
+    jobs = ImportJobs(settings, engine)
+    shutil.rmtree(settings.blobs)
+    settings.blobs.write_text("a file where the folder was")
+    jobs.start(project_id, [tmp_path / "cat.png"])
+    progress = finished(jobs, project_id)
+    jobs.close()
+    assert "It stopped" in progress.refused[0].reason
+    assert str(settings.data) not in progress.refused[0].reason
+
+
+@pytest.mark.parametrize(
+    ("raw", "name"),
+    [
+        ("../../x.png", "x.png"),
+        ("a\\b.png", "b.png"),
+        ("\udcff.png", "?.png"),
+        ("\x00\u202e.png", ".png"),
+        ("/", "unnamed"),
+    ],
+)
+def test_a_shown_name_is_bare_text(raw: str, name: str) -> None:
+    assert shown_name(raw) == name
+
+
+def test_the_home_of_nobody_is_no_path() -> None:
+    with pytest.raises(Invalid, match="home of nobody"):
+        full_path("~no.such.person/pictures")
