@@ -72,12 +72,13 @@ def start_training(settings: Settings, engine: Engine, project_id: int, spec: Tr
             field="base_id",
         )
     with read(engine) as session:
+        # One moment of the store, so that the pinned version is that of these very captions.
         rows = images.training_rows(session, project_id)
+        pinned = history.newest(session, project_id)
     if not rows:
         raise Invalid("The project has no images to train on.", "Add images first.")
     dataset = freeze(settings, spec, rows)
     with write(engine) as session:
-        pinned = history.newest(session, project_id)
         return _queue(settings, session, project_id, spec, dataset, history_id=pinned)
 
 
