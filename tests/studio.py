@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from app.config import ROOT
@@ -44,6 +44,13 @@ class Studio:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(10)
 
+    def kill_part(self, *words: str) -> None:
+        """End one of its processes, known by words of its command line, as kill -9 does."""
+        (pid,) = [
+            pid for pid, command in _commands() if str(self.data) in command and all(word in command for word in words)
+        ]
+        os.kill(pid, signal.SIGKILL)
+
     def end(self) -> None:
         """Ask it to end, and wait until it has."""
         if self.process.poll() is None:
@@ -58,3 +65,13 @@ def until(condition: Callable[[], object], what: str, deadline_s: float) -> None
         if time.monotonic() > end:
             raise AssertionError(f"waited {deadline_s:.0f} s for {what}")
         time.sleep(0.05)
+
+
+def _commands() -> Iterator[tuple[int, str]]:
+    """Every process with its command line, its words set apart by spaces."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        yield int(entry.name), command

@@ -1,5 +1,6 @@
-"""kill -9 of the whole server at three points: no stuck run, no lost caption."""
+"""kill -9 of server, worker and child at three points each, on the real trainer: no stuck run, no lost caption."""
 
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -63,14 +64,15 @@ def type_captions(address: str, image_ids: list[int], acked: dict[int, str], sto
 
 POINTS: dict[str, Callable[[list[str]], bool]] = {
     "claimed": lambda types: "claimed" in types,
+    "loading": lambda types: "phase" in types,
     "training": lambda types: "progress" in types,
     "saved": lambda types: types.count("checkpoint") >= 2,
 }
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("point", POINTS)
-def test_nothing_is_lost_and_nothing_is_stuck(settings: Settings, engine: Engine, point: str) -> None:
+@pytest.mark.parametrize("point", ["claimed", "training", "saved"])
+def test_a_killed_server(settings: Settings, engine: Engine, point: str) -> None:
     run = queued_run(settings, engine)
     events = run_dir(settings, run).events
     with read(engine) as session:
@@ -80,7 +82,7 @@ def test_nothing_is_lost_and_nothing_is_stuck(settings: Settings, engine: Engine
     studio = Studio(settings.data)
     writer = threading.Thread(target=type_captions, args=(studio.address, image_ids, acked, stop))
     writer.start()
-    until(lambda: POINTS[point]([event.type for event in read_events(events)]), point, FAR_S)
+    until(lambda: has_come_to(events, point), point, FAR_S)
     studio.kill()
     stop.set()
     writer.join(30)
@@ -89,16 +91,49 @@ def test_nothing_is_lost_and_nothing_is_stuck(settings: Settings, engine: Engine
     again = Studio(settings.data)
     until(lambda: read_state(events).is_over, "the end of the run", FAR_S)
     again.end()
+    check_completed(settings, engine, run)
     with read(engine) as session:
         kept = {row.id: row.caption for row in images.training_rows(session, run.project_id)}
-        assert runs.get(session, run.id).status == "completed"
     for image_id, text in acked.items():
         assert number_of(kept[image_id]) >= number_of(text)
-    whole = read_events(events)
+
+
+PARTS = {"worker": ("-m worker --data",), "child": ("-m worker child",)}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the process to kill in /proc")
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("point", ["claimed", "training", "saved"])
+def test_a_killed_part_comes_back_by_itself(settings: Settings, engine: Engine, point: str, part: str) -> None:
+    run = queued_run(settings, engine)
+    events = run_dir(settings, run).events
+    studio = Studio(settings.data)
+    # The claim is told just before the child is there to be killed.
+    reached = "loading" if (point, part) == ("claimed", "child") else point
+    until(lambda: has_come_to(events, reached), reached, FAR_S)
+    studio.kill_part(*PARTS[part])
+    until(lambda: read_state(events).is_over, "the end of the run", FAR_S)
+    studio.end()
+    check_completed(settings, engine, run)
+    assert read_state(events).attempt == 2
+
+
+def has_come_to(events: Path, point: str) -> bool:
+    """Whether the run has reported as far as this point."""
+    return POINTS[point]([event.type for event in read_events(events)])
+
+
+def check_completed(settings: Settings, engine: Engine, run: Run) -> None:
+    """The run is over in every record, with its checkpoints and no event told twice."""
+    folder = run_dir(settings, run)
+    with read(engine) as session:
+        assert runs.get(session, run.id).status == "completed"
+    whole = read_events(folder.events)
     assert [event.seq for event in whole] == list(range(1, len(whole) + 1))
-    # A worker whose server is gone saves where it is, so there may be one more than the planned ones.
-    assert {3, 6, 9, 12} <= {saved.step for saved in read_state(events).checkpoints}
-    assert Path(run_dir(settings, run).lora(12)).is_file()
+    # A worker that is asked to leave saves where it is, so there may be one more than the planned ones.
+    assert {3, 6, 9, 12} <= {saved.step for saved in read_state(folder.events).checkpoints}
+    assert folder.lora(12).is_file()
 
 
 def number_of(caption: str | None) -> int:
