@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from app.contract.rundir import RunDir
-from app.contract.spec import RenderSpec, TrainSpec
+from app.contract.spec import AnySpec, RenderSpec, TrainSpec
 from app.contract.state import RunState
 from app.launch.draft import fields
 from app.review.grid import Grid
@@ -61,11 +61,13 @@ def status_word(state: RunState) -> str:
     return "resuming" if is_resuming else state.status
 
 
-def extent(state: RunState, spec: TrainSpec | RenderSpec) -> tuple[int, int]:
+def extent(state: RunState, spec: AnySpec) -> tuple[int, int]:
     """Return how much is done, of how much: steps of a training, images of a render."""
     if isinstance(spec, TrainSpec):
         return state.step, state.steps or spec.optimization.steps
-    return len(state.samples), len(spec.strengths) * len(spec.sampling.prompts)
+    if isinstance(spec, RenderSpec):
+        return len(state.samples), len(spec.strengths) * len(spec.sampling.prompts)
+    return state.phase_done, state.phase_total
 
 
 def took_s(run: Run) -> float | None:
@@ -114,7 +116,7 @@ def picture_count(folder: RunDir) -> int:
     return folder.dataset.read_bytes().count(b"\n") if folder.dataset.exists() else 0
 
 
-def settings_of(spec: TrainSpec | RenderSpec) -> dict[str, str]:
+def settings_of(spec: AnySpec) -> dict[str, str]:
     """Return every setting of a run by its label, as a person reads it."""
     groups = spec.model_dump()
     named = ((field, field.key.split(".")) for field in fields())

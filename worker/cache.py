@@ -13,12 +13,11 @@ from torch import Tensor
 
 from app.contract.buckets import fit
 from app.contract.pixels import UNREADABLE, fitted, open_rgb
-from app.contract.recipe import Recipe
 from app.contract.rundir import DatasetRow, publish
 from worker.families.base import Family, Parts, Texts
 from worker.memory import Machine, needs_tiles, on_device
 
-LATENTS = "latents-1"
+LATENTS = "latents-2"
 TEXTS = "texts-1"
 """Raise the number when pictures or texts come to be encoded in another way."""
 
@@ -80,7 +79,7 @@ class Latents:
     def key(self, row: DatasetRow) -> str:
         """Everything that the latent depends on: the picture's bytes, recipe, place in its bucket, and the VAE."""
         place = fit(row.size, (row.bucket,))
-        return key_of(LATENTS, row.sha256, Recipe(background=row.background).model_dump_json(), place, self._identity)
+        return key_of(LATENTS, row.sha256, row.recipe.model_dump_json(), place, self._identity)
 
     @contextmanager
     def ready(self) -> Iterator[None]:
@@ -106,7 +105,7 @@ def pixels_of(row: DatasetRow) -> Tensor:
             is_changed = hashlib.file_digest(file, "sha256").hexdigest() != row.sha256
         if is_changed:
             raise UnreadablePicture("its bytes are not those that were added to the project")
-        image = open_rgb(Path(row.path), Recipe(background=row.background))
+        image = open_rgb(Path(row.path), row.recipe)
         return to_pixels(fitted(image, fit(row.size, (row.bucket,))))
     except FileNotFoundError as error:
         raise UnreadablePicture("its file is gone") from error

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from app.contract.events import EventLog, Failed
 from app.contract.rundir import RunDir
-from app.contract.spec import RenderSpec, RunKind, TrainSpec, read_spec
+from app.contract.spec import AnySpec, RunKind, read_spec
 from worker.closing import Closing, has_held_input, watch_input
 from worker.context import RunContext
 from worker.errors import (
@@ -73,7 +73,7 @@ def main(folder: Path, attempt: int, choose: Callable[[RunKind], Work] = work_of
     return telling.exit_code
 
 
-def _read_spec(run_dir: RunDir) -> TrainSpec | RenderSpec:
+def _read_spec(run_dir: RunDir) -> AnySpec:
     try:
         return read_spec(run_dir.spec.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

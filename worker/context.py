@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from app.contract.events import EventLog
 from app.contract.rundir import RunDir
-from app.contract.spec import RenderSpec, TrainSpec
+from app.contract.spec import AnySpec
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class RunContext:
     """
 
     run_dir: RunDir
-    spec: TrainSpec | RenderSpec
+    spec: AnySpec
     log: EventLog
     attempt: int
     wants_stop: Callable[[], bool]

@@ -6,12 +6,45 @@ from pathlib import Path
 from PIL import Image, ImageCms, ImageOps
 
 from app.contract.buckets import Fit, Size
-from app.contract.recipe import Recipe
+from app.contract.recipe import Recipe, size_after, straightened
 
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 """What Pillow raises, in practice, on damaged, lying or hostile files."""
 
 SIXTEEN_BIT_MODES = ("I", "I;16", "I;16B", "I;16L")
+
+
+def polished(image: Image.Image, recipe: Recipe) -> Image.Image:
+    """Return the first frame as 8-bit sRGB after its whole recipe."""
+    return reshaped(upright_rgb(image, recipe), recipe)
+
+
+def reshaped(upright: Image.Image, recipe: Recipe) -> Image.Image:
+    """Return an upright picture, or its mask, after the recipe's turns, straightening and crop."""
+    size = Size(upright.width, upright.height)
+    image = upright
+    if recipe.quarter_turns:
+        image = image.transpose(
+            (Image.Transpose.ROTATE_270, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_90)[
+                recipe.quarter_turns - 1
+            ]
+        )
+    if recipe.mirrored:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if recipe.flipped:
+        image = image.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+    if recipe.straighten_deg:
+        inner = straightened(recipe, size)
+        image = image.rotate(-recipe.straighten_deg, Image.Resampling.BICUBIC)
+        image = _boxed(image, (image.width - inner.width) // 2, (image.height - inner.height) // 2, inner)
+    if recipe.crop:
+        inner = size_after(recipe, size)
+        image = _boxed(image, min(recipe.crop.left, image.width - 1), min(recipe.crop.top, image.height - 1), inner)
+    return image
+
+
+def _boxed(image: Image.Image, left: int, top: int, size: Size) -> Image.Image:
+    return image.crop((left, top, left + size.width, top + size.height))
 
 
 def upright_rgb(image: Image.Image, recipe: Recipe) -> Image.Image:
@@ -40,9 +73,9 @@ def _to_srgb(image: Image.Image) -> Image.Image:
 
 
 def open_rgb(path: Path, recipe: Recipe) -> Image.Image:
-    """Read a picture file as upright 8-bit sRGB. Raises one of UNREADABLE."""
+    """Read a picture file as 8-bit sRGB after its whole recipe. Raises one of UNREADABLE."""
     with Image.open(path) as image:
-        return upright_rgb(image, recipe)
+        return polished(image, recipe)
 
 
 def fitted(image: Image.Image, place: Fit) -> Image.Image:

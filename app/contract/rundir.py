@@ -6,14 +6,21 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from threading import get_ident
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from app.contract.buckets import Size
+from app.contract.recipe import Recipe
+from app.contract.splits import Split
 
 
 class DatasetRow(BaseModel):
-    """One frozen picture of a run: where its bytes are, what is read with it, and where it trains."""
+    """One frozen picture of a run: where its bytes are, how they are read, and where it trains.
+
+    `size` is the picture's after its recipe; `mask_path` names the mask that the recipe refers to; `text` is the
+    caption led by the trigger word, lines and wildcards still in it; `weight` multiplies its loss.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -25,7 +32,20 @@ class DatasetRow(BaseModel):
     caption: str
     text: str
     repeats: int
-    background: str
+    recipe: Recipe = Recipe()
+    mask_path: str | None = None
+    weight: float = 1.0
+    split: Split = "train"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_the_first_version(cls, data: Any) -> Any:
+        """Runs frozen before recipes had steps name the background alone."""
+        if isinstance(data, dict) and "background" in data:
+            old = dict(data)
+            recipe = {"background": old.pop("background")}
+            return {**old, "recipe": recipe}
+        return data
 
 
 @dataclass(frozen=True)

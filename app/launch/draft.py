@@ -18,6 +18,7 @@ from app.contract.spec import (
     Sampling,
     Saving,
     TrainSpec,
+    Validation,
 )
 from app.errors import Invalid
 from app.launch.presets import Preset, Value, presets_for
@@ -28,6 +29,7 @@ GROUPS: dict[str, type[BaseModel]] = {
     "network": Network,
     "data": Data,
     "sampling": Sampling,
+    "validation": Validation,
     "saving": Saving,
 }
 MAIN = (
@@ -55,6 +57,7 @@ class Field:
     choices: tuple[str, ...] = ()
     unit: str = ""
     is_main: bool = False
+    is_optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ def _field(key: str, info: FieldInfo) -> Field:
         choices=choices,
         unit="px" if key.endswith("_px") else "steps" if key.endswith("every_steps") else "",
         is_main=key in MAIN,
+        is_optional=type(None) in get_args(annotation),
     )
 
 
@@ -192,7 +196,7 @@ def _read(field: Field, text: str) -> object:
             raise ValueError(f"Choose one of {', '.join(field.choices)}.")
         return text
     if not text:
-        if field.key == "optimization.min_snr_gamma":
+        if field.is_optional:
             return None
         raise ValueError("Give a number.")
     try:

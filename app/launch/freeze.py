@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 from app.collect.blobs import blob_path
 from app.config import Settings
-from app.contract.buckets import Size, fit, make_buckets
+from app.contract.buckets import fit, make_buckets
 from app.contract.captions import compose
-from app.contract.recipe import Recipe
 from app.contract.rundir import DatasetRow
 from app.contract.spec import TrainSpec
 from app.store.images import ImageRow
@@ -15,18 +14,20 @@ from app.store.images import ImageRow
 def freeze(settings: Settings, spec: TrainSpec, rows: Sequence[ImageRow]) -> list[DatasetRow]:
     """Return one dataset row an image; later edits of captions or images cannot reach a run that holds these."""
     buckets = make_buckets(spec.data.resolution_px, spec.data.bucket_step_px)
-    recipe = Recipe()
     return [
         DatasetRow(
             sha256=row.sha256,
             path=str(blob_path(settings, row.sha256, row.extension)),
             name=row.name,
-            size=Size(row.width_px, row.height_px),
-            bucket=fit(Size(row.width_px, row.height_px), buckets).bucket,
+            size=row.size,
+            bucket=fit(row.size, buckets).bucket,
             caption=row.caption or "",
             text=compose(row.caption or "", spec.trigger_word),
             repeats=row.repeats,
-            background=recipe.background,
+            recipe=row.recipe,
+            mask_path=str(blob_path(settings, row.recipe.mask, "png")) if row.recipe.mask else None,
+            weight=row.weight,
+            split=row.split,
         )
         for row in rows
     ]

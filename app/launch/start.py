@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.config import Settings
 from app.contract.events import EventLog, Queued
 from app.contract.rundir import DatasetRow, RunDir, publish
-from app.contract.spec import RenderSpec, TrainSpec, read_spec
+from app.contract.spec import AnySpec, RenderSpec, TrainSpec, read_spec
 from app.contract.state import read_state
 from app.errors import Conflict, Invalid, NotFound, Unavailable
 from app.launch.freeze import freeze
@@ -34,7 +34,7 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40] or "run"
 
 
-def read_settings(folder: RunDir, name: str) -> TrainSpec | RenderSpec:
+def read_settings(folder: RunDir, name: str) -> AnySpec:
     """Read what a run was set to. Raises NotFound when its folder is gone, Unavailable when its spec makes no sense."""
     try:
         return read_spec(folder.spec.read_text(encoding="utf-8"))
@@ -117,7 +117,7 @@ def _queue(
     settings: Settings,
     session: Session,
     project_id: int,
-    spec: TrainSpec | RenderSpec,
+    spec: AnySpec,
     dataset: Sequence[DatasetRow],
     *,
     parent_id: int | None = None,

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from app.config import Settings
-from app.contract.spec import RenderSpec, TrainSpec
+from app.contract.spec import AnySpec, RenderSpec, TrainSpec
 from app.contract.state import RunState, read_state
 from app.errors import Invalid, NotFound
 from app.launch.start import STRENGTHS, read_settings, run_dir, start_sweep
@@ -39,7 +39,7 @@ class Sheet:
     """A run laid out for review: its grid with the verdicts, and how far it is."""
 
     run: Run
-    spec: TrainSpec | RenderSpec
+    spec: AnySpec
     state: RunState
     status: str
     queue: Queue

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from sqlalchemy import Engine
 
 from app.config import Settings
-from app.contract.spec import RenderSpec, TrainSpec
+from app.contract.spec import AnySpec, TrainSpec
 from app.contract.state import RunState, read_state
 from app.errors import AppError, NotFound
 from app.facts import recent_loss
@@ -69,7 +69,7 @@ class RunPage:
     counts: ProjectCounts
     section: str
     parent: Run | None
-    spec: TrainSpec | RenderSpec
+    spec: AnySpec
     settings: dict[str, str]
     state: RunState
     status: str

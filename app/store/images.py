@@ -6,6 +6,9 @@ from typing import Any
 from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session
 
+from app.contract.buckets import Size
+from app.contract.recipe import UNTOUCHED, Recipe, read_recipe, size_after
+from app.contract.splits import Split
 from app.errors import Invalid, NotFound
 from app.store.history import Edit, record
 from app.store.models import Blob, Caption, Image, now_us
@@ -27,7 +30,10 @@ class NewImage:
 
 @dataclass(frozen=True)
 class ImageRow:
-    """An image as pages and the freeze read it; `caption` is None while nobody has written one."""
+    """An image as pages and the freeze read it; `caption` is None while nobody has written one.
+
+    `width_px` and `height_px` are the original's, upright; `size` is what is left after the recipe.
+    """
 
     id: int
     project_id: int
@@ -38,6 +44,21 @@ class ImageRow:
     height_px: int
     repeats: int
     caption: str | None
+    recipe: Recipe = UNTOUCHED
+    split: Split = "train"
+    weight: float = 1.0
+    revision: int = 0
+    reviewed_by: str | None = None
+
+    @property
+    def upright(self) -> Size:
+        """The original's size, turned by its EXIF."""
+        return Size(self.width_px, self.height_px)
+
+    @property
+    def size(self) -> Size:
+        """The size of what trains and is shown."""
+        return size_after(self.recipe, self.upright)
 
 
 def add(session: Session, project_id: int, new: NewImage, caption: str | None, by: str) -> tuple[Image, bool]:
@@ -89,7 +110,7 @@ def _adopt_caption(session: Session, image: Image, text: str, by: str) -> None:
     record(session, Edit(image.project_id, by, "caption", image.id, "import", before, text))
 
 
-Rows = Select[int, int, str, str, str, int, int, int, str]
+Rows = Select[int, int, str, str, str, int, int, int, str, str, Split, float, int, str | None]
 
 
 def _rows() -> Rows:
@@ -104,6 +125,11 @@ def _rows() -> Rows:
             Blob.height_px,
             Image.repeats,
             Caption.text,
+            Image.recipe,
+            Image.split,
+            Image.weight,
+            Image.revision,
+            Image.reviewed_by,
         )
         .join(Blob, Blob.sha256 == Image.sha256)
         .outerjoin(Caption, Caption.image_id == Image.id)
@@ -112,7 +138,7 @@ def _rows() -> Rows:
 
 
 def _read(session: Session, query: Rows) -> list[ImageRow]:
-    return [ImageRow(*row) for row in session.execute(query)]
+    return [ImageRow(*row[:9], read_recipe(row[9]), *row[10:]) for row in session.execute(query)]
 
 
 def page(session: Session, project_id: int, after_id: int = 0, limit: int = 200) -> list[ImageRow]:

@@ -74,7 +74,6 @@ def test_a_dataset_comes_back_as_it_was_frozen(tmp_path: Path) -> None:
             caption="a\ncat\u2028 猫\x85",
             text="a, cat",
             repeats=n,
-            background="#ffffff",
         )
         for n in (1, 2)
     ]

@@ -29,7 +29,7 @@ def test_a_round_trip_changes_nothing(spec: TrainSpec | RenderSpec) -> None:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (("kind",), "tag"),
+        (("kind",), "nothing"),
         (("version",), 2),
         (("extra",), 1),
         (("optimization", "steps"), 0),

@@ -6,11 +6,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
 from app.config import ROOT, Settings
+from app.contract.recipe import Recipe
 from app.errors import Conflict, Unavailable
 from app.store import captions, images, projects
 from app.store import migrate as migrating
@@ -18,6 +21,8 @@ from app.store.db import migrate, open_engine, read, write
 from app.store.images import NewImage
 from app.store.migrate import backups, has_wal_fix
 from app.store.models import Model
+
+HEAD = ScriptDirectory.from_config(migrating.alembic_config()).get_current_head()
 
 PICTURE = NewImage("a" * 64, "png", 10, 64, 64, "a.png")
 
@@ -51,8 +56,8 @@ def add_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def revision(folder: Path, *lines: str) -> None:
     """Write a revision that follows the first."""
     body = "\n".join(f"    {line}" for line in lines)
-    (folder / "0002_next.py").write_text(
-        f'import sqlalchemy as sa\nfrom alembic import op\nrevision = "0002"\ndown_revision = "0001"\n\n'
+    (folder / "9999_next.py").write_text(
+        f'import sqlalchemy as sa\nfrom alembic import op\nrevision = "9999"\ndown_revision = "{HEAD}"\n\n'
         f"def upgrade() -> None:\n{body}\n",
         "utf-8",
     )
@@ -108,7 +113,7 @@ def test_a_change_is_backed_up_first_and_keeps_every_row(settings: Settings, add
     # A rebuilt parent table with enforcement on would have taken this row along.
     assert ask(settings.store_path, "SELECT text FROM caption") == [("a cat",)]
     (backup,) = backups(settings.backups)
-    assert ask(backup, "SELECT version_num FROM alembic_version") == [("0001",)]
+    assert ask(backup, "SELECT version_num FROM alembic_version") == [(HEAD,)]
     assert ask(backup, "SELECT text FROM caption") == [("a cat",)]
     assert backup.stat().st_mode & 0o077 == 0
 
@@ -127,10 +132,10 @@ def test_a_change_that_loses_something_is_undone_whole(settings: Settings, add_r
     revision(add_revision, 'op.create_table("extra", sa.Column("id", sa.Integer(), primary_key=True))', step)
     with pytest.raises(Exception, match=r"undone|nonsense"):
         migrate(settings)
-    assert ask(settings.store_path, "SELECT version_num FROM alembic_version") == [("0001",)]
+    assert ask(settings.store_path, "SELECT version_num FROM alembic_version") == [(HEAD,)]
     assert ask(settings.store_path, "SELECT name FROM sqlite_master WHERE name = 'extra'") == []
     assert ask(settings.store_path, "SELECT text FROM caption") == [("a cat",)]
-    (add_revision / "0002_next.py").unlink()
+    (add_revision / "9999_next.py").unlink()
     migrate(settings)
     engine = open_engine(settings.store_path)
     with read(engine) as session:
@@ -141,7 +146,7 @@ def test_a_change_that_loses_something_is_undone_whole(settings: Settings, add_r
 def test_only_the_newest_backups_stay(settings: Settings, add_revision: Path) -> None:
     fill(settings)
     for number in range(7):
-        (settings.backups / f"store-20200101-00000{number}-000000-0001.db").touch()
+        (settings.backups / f"store-20200101-00000{number}-000000-old.db").touch()
     revision(add_revision, 'op.add_column("image", sa.Column("note", sa.Text(), nullable=True))')
     migrate(settings)
     kept = backups(settings.backups)
@@ -171,3 +176,29 @@ def test_write_ahead_log_only_where_it_is_safe(version: tuple[int, int, int], ha
 def test_the_journal_fits_this_sqlite(engine: Engine, settings: Settings) -> None:
     expected = "wal" if has_wal_fix(sqlite3.sqlite_version_info) else "delete"
     assert ask(settings.store_path, "PRAGMA journal_mode") == [(expected,)]
+
+
+def test_a_store_of_the_first_studio_goes_on_with_all_it_holds(settings: Settings) -> None:
+    settings.make_folders()
+    with closing(sqlite3.connect(settings.store_path)) as connection:
+        connection.execute("PRAGMA user_version")
+    config = migrating.alembic_config()
+    with migrating._whole(settings.store_path) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for sql in (
+            "INSERT INTO project (id, name, name_key, purpose, trigger_word, created_us)"
+            " VALUES (1, 'Ink', 'ink', 'style', '', 1)",
+            "INSERT INTO blob VALUES ('aa', 'png', 10, 64, 48)",
+            "INSERT INTO image (id, project_id, sha256, name, name_key, repeats, added_us)"
+            " VALUES (1, 1, 'aa', 'a.png', 'a.png', 2, 1)",
+            "INSERT INTO caption VALUES (1, 'a cat', 'you', 1)",
+        ):
+            connection.exec_driver_sql(sql)
+    migrate(settings)
+    engine = open_engine(settings.store_path)
+    with read(engine) as session:
+        row = images.get(session, 1)
+    engine.dispose()
+    assert (row.name, row.caption, row.repeats, row.recipe, row.split) == ("a.png", "a cat", 2, Recipe(), "train")
+    assert (row.size.width, row.size.height) == (64, 48)

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from app.contract.families import FamilyKey
+from app.contract.recipe import Recipe
 from app.contract.rundir import DatasetRow
 from app.contract.spec import BaseModelRef
 from tests.worker import tiny
@@ -74,7 +75,7 @@ def test_keys_follow_everything_a_latent_depends_on(base: BaseModelRef, row: Dat
     assert latents.key(row) == latents.key(same)
     others = [
         row.model_copy(update={"sha256": "0" * 64}),
-        row.model_copy(update={"background": "#000000"}),
+        row.model_copy(update={"recipe": Recipe(background="#000000")}),
         row.model_copy(update={"bucket": row.size}),
     ]
     keys = {latents.key(each) for each in (row, *others)} | {latents_of(base, tmp_path, "other").key(row)}

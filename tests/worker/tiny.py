@@ -17,7 +17,7 @@ from app.contract.captions import compose
 from app.contract.events import AnyEvent, EventLog, Progress, read_events
 from app.contract.families import FamilyKey
 from app.contract.rundir import DatasetRow, RunDir, publish
-from app.contract.spec import BaseModelRef, RenderSpec, TrainSpec
+from app.contract.spec import AnySpec, BaseModelRef, RenderSpec, TrainSpec
 from worker.context import RunContext
 from worker.mini import recipe
 
@@ -125,7 +125,6 @@ def make_pictures(folder: Path, spec: TrainSpec, sizes: tuple[tuple[int, int], .
                 caption=caption,
                 text=compose(caption, spec.trigger_word),
                 repeats=2 if number == 0 else 1,
-                background="#ffffff",
             )
         )
     return rows
@@ -182,7 +181,7 @@ def after_questions(count: int) -> Callable[[], bool]:
     return lambda: next(asked, None) is None
 
 
-def make_run(folder: Path, spec: TrainSpec | RenderSpec, rows: list[DatasetRow]) -> RunDir:
+def make_run(folder: Path, spec: AnySpec, rows: list[DatasetRow]) -> RunDir:
     """Write a run folder as the studio does."""
     run_dir = RunDir(folder)
     folder.mkdir(parents=True)
@@ -193,7 +192,7 @@ def make_run(folder: Path, spec: TrainSpec | RenderSpec, rows: list[DatasetRow])
 
 def context_of(
     run_dir: RunDir,
-    spec: TrainSpec | RenderSpec,
+    spec: AnySpec,
     attempt: int = 1,
     wants_stop: Callable[[], bool] = lambda: False,
     wants_interrupt: Callable[[], bool] = lambda: False,

@@ -29,7 +29,7 @@ from worker.mini.trained.pictures import BASE_STYLES, SIDE_PX, UNSEEN_STYLE, Con
 
 STYLE_WORDS = {"noto": "noto", "twemoji": "twemoji", "fluent": "fluent flat", UNSEEN_STYLE: "openmoji"}
 VAE_STEPS, VAE_BATCH, VAE_RATE = 3000, 24, 2e-3
-STEPS, BATCH, RATE = 20_000, 48, 1e-3
+STEPS, BATCH, RATE = 30_000, 32, 1e-3
 EMA_DECAY = 0.999
 SAVE_S = 240
 DOODLES = 1500
@@ -236,13 +236,12 @@ def start_denoiser(path: Path) -> Denoiser:
 
 
 def train_denoiser(work: Path, steps: int) -> None:
-    """Epsilon with min-SNR 5, text encoder alongside, averaged weights; leaves denoiser.pt and goes on from it."""
+    """Train denoiser and text encoder together, averaging their weights; leaves denoiser.pt and goes on from it."""
     known, _ = load_pictures(work)
     latents = torch.load(work / "latents.pt")["latents"]
     seen = [place for place, concept in enumerate(known) if not concept.is_held_out]
     tokenizer, scheduler = make_tokenizer(work), make_scheduler()
-    snr = scheduler.alphas_cumprod / (1 - scheduler.alphas_cumprod)
-    weight_at = snr.clamp(max=5.0) / snr
+    weight_at = (5 * (1 - scheduler.alphas_cumprod)).clamp(max=1)
     model = start_denoiser(work / "denoiser.pt")
     saved_at, losses = time.monotonic(), deque[float](maxlen=50)
     for step in range(model.step, steps):
@@ -256,9 +255,9 @@ def train_denoiser(work: Path, steps: int) -> None:
         ids = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
         t = torch.randint(0, 1000, (BATCH,), generator=generator)
         noise = torch.randn(x.shape, generator=generator)
-        noisy = scheduler.add_noise(x, noise, t).to(device())
+        noisy, wanted = scheduler.add_noise(x, noise, t).to(device()), scheduler.get_velocity(x, noise, t).to(device())
         conditioning = model.text_encoder(ids.to(device())).last_hidden_state
-        error = (model.unet(noisy, t.to(device()), conditioning).sample - noise.to(device())).square().mean((1, 2, 3))
+        error = (model.unet(noisy, t.to(device()), conditioning).sample - wanted).square().mean((1, 2, 3))
         loss = (weight_at[t].to(device()) * error).mean()
         update(model.optimizer, loss, model.weights)
         decay = min(EMA_DECAY, (step + 1) / (step + 10))
