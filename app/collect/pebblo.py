@@ -1,5 +1,6 @@
 """The character demo's pictures, drawn by our own code (CC0): Pebblo, itself in varied poses, clothes, places."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -60,10 +61,10 @@ SCENES = (
 )
 
 
-def drawings() -> list[tuple[str, bytes, str]]:
-    """Return name, PNG bytes and caption of each picture; the same at every call."""
+def drawings(scenes: Sequence[Scene] = SCENES) -> list[tuple[str, bytes, str]]:
+    """Return name, PNG bytes and caption of each scene's picture; the same at every call."""
     return [
-        (f"pebblo-{place:02d}.png", _encode(_draw(scene)), scene.caption) for place, scene in enumerate(SCENES, start=1)
+        (f"pebblo-{place:02d}.png", _encode(_draw(scene)), scene.caption) for place, scene in enumerate(scenes, start=1)
     ]
 
 

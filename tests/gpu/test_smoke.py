@@ -16,7 +16,7 @@ from app.contract.spec import TrainSpec
 from tests.worker import tiny
 from worker.errors import Interrupted
 from worker.memory import choose_machine, on_device
-from worker.mini import recipe
+from tests.worker import random_sd15 as recipe
 from worker.train import train
 
 SMALL_GPU_BYTES = 8 * 2**30

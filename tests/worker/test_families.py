@@ -15,7 +15,7 @@ from tests.worker import tiny
 from worker.errors import BadSpec, ModelMissing
 from worker.families import MODULES, load
 from worker.families.sdxl import time_ids
-from worker.mini import recipe
+from tests.worker import random_sd15 as recipe
 from worker.sampling import make_scheduler
 
 

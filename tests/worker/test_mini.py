@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 
 from app.config import ROOT
 from tests.worker import tiny
-from worker.mini import recipe
+from tests.worker import random_sd15 as recipe
 from worker.train import train
 
 BUNDLED = ROOT / "worker" / "mini" / "base"

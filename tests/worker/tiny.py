@@ -19,7 +19,7 @@ from app.contract.families import FamilyKey
 from app.contract.rundir import DatasetRow, RunDir, publish
 from app.contract.spec import AnySpec, BaseModelRef, RenderSpec, TrainSpec
 from worker.context import RunContext
-from worker.mini import recipe
+from tests.worker import random_sd15 as recipe
 
 SIDE_PX = 64
 STEP_PX = 16

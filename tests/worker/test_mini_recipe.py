@@ -4,9 +4,9 @@ from random import Random
 
 import torch
 
-from worker.mini.trained.parts import make_scheduler, make_text_encoder, make_unet, make_vae
-from worker.mini.trained.pictures import SIDE_PX, Concept
-from worker.mini.trained.recipe import STYLE_WORDS, caption, doodle, reconstruction_loss, scaled, to_tensor
+from worker.mini.parts import make_scheduler, make_text_encoder, make_unet, make_vae
+from worker.mini.pictures import SIDE_PX, Concept
+from worker.mini.recipe import STYLE_WORDS, caption, doodle, reconstruction_loss, scaled, to_tensor
 
 LARGEST_BYTES = 30_000_000
 FOX = Concept("fox", "fox", ("animal", "nature", "face"), is_held_out=False)

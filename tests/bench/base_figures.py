@@ -1,0 +1,74 @@
+"""How well the bundled base draws: `python -m tests.bench.base_figures --work DIR [--base DIR] [--to DIR]`.
+
+`--work` is the recipe's work folder, where the pictures are fetched and rasterised when they are not there yet.
+Prints JSON: retrieval of seen and of held-out concepts in a named style, the style classifier's own accuracy, and how
+often it sees the named style in the samples. Saves a sheet of 48 samples of held-out concepts.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import torch
+
+from app.launch.bases import BUNDLED
+from tests.bench.emoji import StyleJudge, Truth, choose, draw, encode, load_base, load_truth, sheet, words
+from worker.mini.pictures import BASE_STYLES
+
+SEEN, HELD_OUT = 150, 48
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--base", type=Path, default=BUNDLED)
+    parser.add_argument("--to", type=Path, default=Path())
+    parser.add_argument("--guidance", type=float, default=4.0)
+    arguments = parser.parse_args()
+    started = time.monotonic()
+    pipeline = load_base(arguments.base)
+    loaded_s = time.monotonic() - started
+    truth = load_truth(arguments.work, pipeline.vae)
+    judge = StyleJudge()
+    judge.fit(truth, pipeline.vae)
+    figures = {
+        "loads_s": round(loaded_s, 2),
+        "size_mb": round(sum(file.stat().st_size for file in arguments.base.rglob("*") if file.is_file()) / 1e6, 2),
+        "guidance": arguments.guidance,
+        "style_classifier_accuracy": round(judge.accuracy, 3),
+        "seen": retrieve(pipeline, truth, judge, choose(truth.places(is_held_out=False), SEEN), arguments.guidance),
+    }
+    held_out = choose(truth.places(is_held_out=True), HELD_OUT)
+    figures["held_out"] = retrieve(pipeline, truth, judge, held_out, arguments.guidance, arguments.to / "held-out.png")
+    print(json.dumps(figures, indent=2))
+
+
+def retrieve(
+    pipeline: object, truth: Truth, judge: StyleJudge, places: list[int], guidance: float, to: Path | None = None
+) -> dict[str, float]:
+    """Draw concepts in the base styles in turn; how often the nearest picture of all of that style is the right one."""
+    styles = [BASE_STYLES[number % len(BASE_STYLES)] for number in range(len(places))]
+    prompts = [words(truth.concepts[place], style) for place, style in zip(places, styles, strict=True)]
+    pixels = draw(pipeline, prompts, guidance)
+    if to is not None:
+        sheet(pixels, 12, to)
+    latents = encode(pipeline.vae, pixels)
+    ranks = []
+    for latent, place, style in zip(latents, places, styles, strict=True):
+        distances = torch.cdist(latent[None], truth.latents[style])[0]
+        ranks.append(int((distances < distances[place]).sum()))
+    named = [judge.share(pixels[number : number + 1], style) for number, style in enumerate(styles)]
+    return {
+        "concepts": len(places),
+        "among": len(truth.concepts),
+        "right": round(sum(rank == 0 for rank in ranks) / len(ranks), 3),
+        "among_ten_nearest": round(sum(rank < 10 for rank in ranks) / len(ranks), 3),
+        "median_rank": float(sorted(ranks)[len(ranks) // 2]),
+        "named_style_seen": round(sum(named) / len(named), 3),
+    }
+
+
+if __name__ == "__main__":
+    main()
