@@ -1,6 +1,9 @@
 """Aspect-ratio buckets: the (width, height) a picture trains at, and the part of it that is kept."""
 
+from bisect import bisect_left
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from math import log
 
 MAX_ASPECT = 4.0
@@ -63,12 +66,46 @@ def make_buckets(resolution_px: int, step_px: int) -> tuple[Size, ...]:
     return tuple(sorted(sizes))
 
 
-def fit(picture: Size, buckets: tuple[Size, ...]) -> Fit:
-    """Choose the bucket nearest in aspect ratio and centre the picture in it: scale to cover, crop the rest.
+@lru_cache(maxsize=16)
+def _by_aspect(buckets: tuple[Size, ...]) -> tuple[tuple[float, ...], tuple[Size, ...]]:
+    """The buckets in the order of the logarithm of their aspect, the largest alone where aspects are equal."""
+    largest: dict[float, Size] = {}
+    for bucket in sorted(buckets, key=lambda each: each.area):
+        largest[log(bucket.aspect)] = bucket
+    ordered = sorted(largest.items())
+    return tuple(aspect for aspect, _ in ordered), tuple(bucket for _, bucket in ordered)
 
-    Nearness is measured on the logarithm, so that 2:1 is as far from square as 1:2; ties go to the larger bucket.
+
+def nearest(picture: Size, buckets: tuple[Size, ...]) -> Size:
+    """Return the bucket nearest in aspect ratio; ties go to the larger.
+
+    Nearness is measured on the logarithm, so that 2:1 is as far from square as 1:2.
     """
-    bucket = min(buckets, key=lambda b: (round(abs(log(b.aspect / picture.aspect)), 9), -b.area))
+    return _nearest(picture, *_by_aspect(buckets))
+
+
+def _nearest(picture: Size, aspects: tuple[float, ...], ordered: tuple[Size, ...]) -> Size:
+    own = log(picture.aspect)
+    place = bisect_left(aspects, own)
+    if place in (0, len(aspects)):
+        return ordered[min(place, len(aspects) - 1)]
+    narrow, wide = ordered[place - 1], ordered[place]
+    ahead = round(own - aspects[place - 1], 9) - round(aspects[place] - own, 9)
+    return narrow if ahead < 0 or (ahead == 0 and narrow.area >= wide.area) else wide
+
+
+def fit(picture: Size, buckets: tuple[Size, ...]) -> Fit:
+    """Centre the picture in the bucket nearest in aspect ratio: scale to cover, crop the rest."""
+    return _centred(picture, nearest(picture, buckets))
+
+
+def fits(pictures: Iterable[Size], buckets: tuple[Size, ...]) -> list[Fit]:
+    """Fit many pictures, as `fit` does each."""
+    aspects, ordered = _by_aspect(buckets)
+    return [_centred(picture, _nearest(picture, aspects, ordered)) for picture in pictures]
+
+
+def _centred(picture: Size, bucket: Size) -> Fit:
     scale = max(bucket.width / picture.width, bucket.height / picture.height)
     scaled = Size(max(bucket.width, round(picture.width * scale)), max(bucket.height, round(picture.height * scale)))
     return Fit(

@@ -1,5 +1,6 @@
 """The recipe of a picture: what is done to it on read, while the original stays as it came."""
 
+import hashlib
 import math
 import re
 from typing import Annotated, Literal
@@ -57,6 +58,15 @@ UNTOUCHED = Recipe()
 def read_recipe(text: str) -> Recipe:
     """Parse a stored recipe. Raises pydantic.ValidationError."""
     return UNTOUCHED if text == "{}" else Recipe.model_validate_json(text)
+
+
+def look_key(recipe: Recipe) -> str:
+    """Return a short hash of what a recipe does to the look of a picture; empty when it looks as it came.
+
+    The mask and the meaning of transparency count in the loss alone.
+    """
+    look = recipe.model_copy(update={"mask": None, "alpha": UNTOUCHED.alpha})
+    return "" if look == UNTOUCHED else hashlib.sha256(look.to_json().encode()).hexdigest()[:16]
 
 
 def turned(recipe: Recipe, upright: Size) -> Size:

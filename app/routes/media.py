@@ -2,22 +2,30 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from fastapi import APIRouter
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, Response
 
-from app.collect.blobs import blob_path, display_path, made_thumb
+from app.collect.blobs import blob_path, display_path, made_thumb, polished_copy
+from app.collect.pictures import DISPLAY_SIDE_PX, THUMB_SIDE_PX
 from app.config import Settings
-from app.contract.pixels import UNREADABLE
+from app.contract.pixels import UNREADABLE, mask_pixels
+from app.contract.recipe import Recipe, look_key
 from app.contract.state import read_state
 from app.errors import NotFound
 from app.launch.start import run_dir
-from app.store import runs
+from app.polish.masks import png, shade, turned_alpha, turned_mask, turns_alone
+from app.store import images, runs
 from app.store.db import read
+from app.store.images import ImageRow
 from app.store.models import Blob
 from app.wiring import OwnSettings, Store
 
 router = APIRouter()
+
+Stage = Literal["thumb", "picture", "uncropped", "turned"]
+Layer = Literal["shade", "mask", "alpha"]
 
 # Named by content: what an address once answered, it answers for good.
 FOR_GOOD = "private, max-age=31536000, immutable"
@@ -25,7 +33,9 @@ FOR_GOOD = "private, max-age=31536000, immutable"
 FOR_NOW = "private, max-age=60"
 # An original may be anything that a stranger made: even opened by hand it runs nothing and loads nothing.
 SANDBOX = "sandbox; default-src 'none'"
-TYPES = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
+TYPES = {"jpg": "image/jpeg"} | {
+    ending: f"image/{ending}" for ending in ("png", "webp", "gif", "bmp", "tiff", "avif", "heic", "jxl")
+}
 
 
 @router.get("/media/thumbs/{sha256}.webp")
@@ -38,6 +48,55 @@ def thumb(sha256: str, store: Store, settings: OwnSettings) -> FileResponse:
 def picture(sha256: str, store: Store, settings: OwnSettings) -> FileResponse:
     """Answer the large copy for the screen."""
     return _copy(display_path, settings, _blob(store, sha256))
+
+
+@router.get("/media/images/{image_id}/{stage}.webp")
+def polished(image_id: int, stage: Stage, store: Store, settings: OwnSettings, v: str = "") -> FileResponse:
+    """Answer an image as it trains, small or large, or as it is before its crop or before all but its turns."""
+    with read(store) as session:
+        row = images.get(session, image_id)
+    side_px = THUMB_SIDE_PX if stage == "thumb" else DISPLAY_SIDE_PX
+    try:
+        path = polished_copy(settings, row.sha256, row.extension, _at(stage, row.recipe), side_px)
+    except UNREADABLE as error:
+        raise NotFound("The original is gone or damaged.", "Add the image again.") from error
+    is_this_look = v == (look_key(row.recipe) or "0")
+    return _picture(path, "webp", FOR_GOOD if is_this_look else FOR_NOW)
+
+
+@router.get("/media/images/{image_id}/{layer}.png")
+def layer(image_id: int, layer: Layer, store: Store, settings: OwnSettings) -> Response:
+    """Answer red over what does not count of an image, or its mask, or its transparency as a mask."""
+    with read(store) as session:
+        row = images.get(session, image_id)
+    try:
+        drawn = _layer(settings, row, layer)
+    except UNREADABLE as error:
+        raise NotFound("The mask or the original is gone or damaged.", "Remove the mask, or draw it again.") from error
+    if drawn is None:
+        raise NotFound(f"{row.name} has no {'transparency' if layer == 'alpha' else 'mask'}.", "Reload the page.")
+    return Response(drawn, media_type="image/png", headers={"cache-control": "no-store"})
+
+
+def _at(stage: Stage, recipe: Recipe) -> Recipe:
+    if stage == "uncropped":
+        return recipe.model_copy(update={"crop": None})
+    return turns_alone(recipe) if stage == "turned" else recipe
+
+
+def _layer(settings: Settings, row: ImageRow, layer: Layer) -> bytes | None:
+    original = blob_path(settings, row.sha256, row.extension)
+    mask_path = blob_path(settings, row.recipe.mask, "png") if row.recipe.mask else None
+    if layer == "alpha":
+        image = turned_alpha(original, row.recipe, DISPLAY_SIDE_PX)
+    elif layer == "mask":
+        image = turned_mask(mask_path, row.recipe, DISPLAY_SIDE_PX) if mask_path else None
+    else:
+        image = mask_pixels(original, mask_path, row.recipe)
+        if image is not None:
+            image.thumbnail((DISPLAY_SIDE_PX, DISPLAY_SIDE_PX))
+            image = shade(image)
+    return None if image is None else png(image)
 
 
 @router.get("/media/originals/{sha256}")

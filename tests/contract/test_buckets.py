@@ -1,10 +1,12 @@
 """Buckets: sizes a picture may train at, and how it lands in one."""
 
 from itertools import product
+from math import log
+from random import Random
 
 import pytest
 
-from app.contract.buckets import MAX_ASPECT, Size, fit, make_buckets
+from app.contract.buckets import MAX_ASPECT, Size, fit, fits, make_buckets, nearest
 from app.contract.families import FAMILIES, bucket_step
 
 RESOLUTIONS = [(512, 64), (768, 64), (1024, 64), (64, 16), (96, 24), (100, 8)]
@@ -62,3 +64,17 @@ def test_a_tiny_base_has_buckets_of_its_own() -> None:
     assert step == 16
     assert len(make_buckets(64, step)) > 3
     assert bucket_step(FAMILIES["sdxl"], 1024) == 64
+
+
+def test_the_nearest_is_the_one_that_a_look_at_all_finds() -> None:
+    random = Random(3)
+    for resolution, step in RESOLUTIONS:
+        buckets = make_buckets(resolution, step)
+        for _ in range(500):
+            picture = Size(random.randint(1, 5000), random.randint(1, 5000))
+            best = min(buckets, key=lambda b: (round(abs(log(b.aspect / picture.aspect)), 9), -b.area))
+            assert nearest(picture, buckets) == best
+        pictures = [Size(random.randint(1, 900), random.randint(1, 900)) for _ in range(50)]
+        assert fits(pictures, buckets) == [fit(picture, buckets) for picture in pictures]
+        for bucket in buckets:
+            assert nearest(bucket, buckets).aspect == bucket.aspect

@@ -1,5 +1,7 @@
 """From files to pixels: upright, 8-bit sRGB, flattened, whatever the file is like."""
 
+import struct
+import zlib
 from io import BytesIO
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from app.contract.buckets import Fit, Size, fit, make_buckets
-from app.contract.pixels import UNREADABLE, fitted, open_rgb, size_of, upright_rgb
+from app.contract.pixels import UNREADABLE, as_mask, fitted, mask_pixels, open_rgb, size_of, upright_rgb
 from app.contract.recipe import Recipe
 
 WHITE, MAGENTA = Recipe(), Recipe(background="#ff00ff")
@@ -106,11 +108,13 @@ def test_cmyk_is_not_inverted(tmp_path: Path) -> None:
 
 
 def test_a_colour_profile_is_applied(tmp_path: Path) -> None:
-    # An sRGB whose red and green primaries have changed places.
-    swapped = srgb().replace(b"rXYZ", b"????", 1).replace(b"gXYZ", b"rXYZ", 1).replace(b"????", b"gXYZ", 1)
     plain, same, other = (
         open_rgb(saved(tmp_path / f"{name}.png", Image.new("RGB", (2, 2), (255, 0, 0)), **options), WHITE)
-        for name, options in (("plain", {}), ("same", {"icc_profile": srgb()}), ("other", {"icc_profile": swapped}))
+        for name, options in (
+            ("plain", {}),
+            ("same", {"icc_profile": srgb()}),
+            ("other", {"icc_profile": swapped_srgb()}),
+        )
     )
     assert plain.getpixel((0, 0)) == (255, 0, 0)
     red, green, blue = same.getpixel((0, 0))  # type: ignore[misc] - an RGB pixel is a triple
@@ -119,6 +123,146 @@ def test_a_colour_profile_is_applied(tmp_path: Path) -> None:
     red, green, blue = other.getpixel((0, 0))  # type: ignore[misc] - an RGB pixel is a triple
     assert green >= 254
     assert max(red, blue) <= 1
+
+
+def swapped_srgb() -> bytes:
+    """An sRGB whose red and green primaries have changed places."""
+    return srgb().replace(b"rXYZ", b"????", 1).replace(b"gXYZ", b"rXYZ", 1).replace(b"????", b"gXYZ", 1)
+
+
+def test_a_profile_means_the_colours_and_not_the_background(tmp_path: Path) -> None:
+    image = Image.new("RGBA", (2, 1))
+    image.putdata([(255, 0, 0, 255), (255, 0, 0, 0)])
+    path = saved(tmp_path / "a.png", image, icc_profile=swapped_srgb())
+    solid, hidden = (open_rgb(path, Recipe(background="#ff0000")).getpixel((x, 0)) for x in range(2))
+    red, green, blue = solid  # type: ignore[misc] - an RGB pixel is a triple
+    assert green >= 254
+    assert max(red, blue) <= 1
+    assert hidden == (255, 0, 0)
+
+
+def test_colours_hidden_under_transparency_never_show(tmp_path: Path) -> None:
+    image = Image.new("RGBA", (8, 8), (255, 0, 255, 0))
+    image.paste((0, 255, 0, 255), (2, 2, 6, 6))
+    made = open_rgb(saved(tmp_path / "a.png", image), Recipe(background="#808080"))
+    assert {colour for _, colour in made.getcolors() or ()} == {(0, 255, 0), (128, 128, 128)}
+
+
+def png(depth: int, colour_type: int, rows: list[bytes], *chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG of kinds that Pillow cannot write."""
+    width = len(rows[0]) * 8 // (depth * {0: 1, 2: 3, 4: 2, 6: 4}[colour_type])
+    header = struct.pack(">IIBBBBB", width, len(rows), depth, colour_type, 0, 0, 0)
+    body = zlib.compress(b"".join(b"\0" + row for row in rows))
+    parts = [(b"IHDR", header), *chunks, (b"IDAT", body), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
+    )
+
+
+def test_sixteen_bits_of_grey_give_every_shade(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(png(16, 0, [struct.pack(">1024H", *range(0, 65536, 64))]))
+    shades = {open_rgb(path, WHITE).getpixel((x, 0)) for x in range(1024)}
+    assert len(shades) == 256
+
+
+def test_sixteen_bits_of_colour_keep_their_range(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(png(16, 2, [struct.pack(">6H", 65535, 32896, 0, 300, 300, 300)]))
+    assert [open_rgb(path, WHITE).getpixel((x, 0)) for x in range(2)] == [(255, 128, 0), (1, 1, 1)]
+
+
+def test_a_transparent_shade_or_colour_is_seen_at_any_depth(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    for data in (
+        png(8, 0, [bytes([7, 200])], (b"tRNS", struct.pack(">H", 7))),
+        png(16, 0, [struct.pack(">2H", 300, 51400)], (b"tRNS", struct.pack(">H", 300))),
+        png(8, 2, [bytes([1, 2, 3, 200, 200, 200])], (b"tRNS", struct.pack(">3H", 1, 2, 3))),
+    ):
+        path.write_bytes(data)
+        assert [open_rgb(path, MAGENTA).getpixel((x, 0)) for x in range(2)] == [(255, 0, 255), (200, 200, 200)]
+
+
+@pytest.mark.parametrize(("values", "shades"), [((0.0, 0.5, 1.0), (0, 128, 255)), ((0.0, 100.0, 255.0), (0, 100, 255))])
+def test_floats_are_scaled_as_they_are_meant(
+    tmp_path: Path, values: tuple[float, ...], shades: tuple[int, ...]
+) -> None:
+    image = Image.new("F", (3, 1))
+    image.putdata(values)
+    path = saved(tmp_path / "a.tif", image)
+    assert tuple(open_rgb(path, WHITE).getpixel((x, 0)) for x in range(3)) == tuple((each,) * 3 for each in shades)
+
+
+def test_lab_becomes_what_it_looks_like(tmp_path: Path) -> None:
+    red, green, blue = open_rgb(saved(tmp_path / "a.tif", Image.new("LAB", (1, 1), (136, 208, 195))), WHITE).getpixel(
+        (0, 0)
+    )  # type: ignore[misc] - an RGB pixel is a triple
+    assert red > 240
+    assert max(green, blue) < 20
+
+
+def test_a_mask_turns_and_is_cut_with_its_picture(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.png", marked())
+    drawn = Image.new("L", (40, 20), 0)
+    drawn.paste(255, (0, 0, 20, 10))
+    recipe = Recipe(quarter_turns=1, crop={"left": 5, "top": 0, "width": 15, "height": 30})
+    mask = mask_pixels(path, saved(tmp_path / "m.png", drawn), recipe)
+    image = open_rgb(path, recipe)
+    assert mask is not None
+    assert mask.mode == "L"
+    assert mask.size == image.size
+    learns = [(x, y) for x in range(mask.width) for y in range(mask.height) if mask.getpixel((x, y)) == 255]
+    assert learns
+    assert {image.getpixel(place) for place in learns} == {CORNERS[0]}
+
+
+def test_a_mask_of_another_size_covers_the_picture_all_the_same(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.png", marked(400, 200))
+    small = Image.new("L", (4, 2), 0)
+    small.paste(255, (0, 0, 2, 2))
+    mask = mask_pixels(path, saved(tmp_path / "m.png", small), WHITE)
+    assert mask is not None
+    assert mask.size == (400, 200)
+    assert (mask.getpixel((10, 100)), mask.getpixel((390, 100))) == (255, 0)
+
+
+def test_transparency_counts_in_the_loss_where_the_recipe_says_so(tmp_path: Path) -> None:
+    image = Image.new("RGBA", (4, 1), (9, 9, 9, 255))
+    image.putpixel((0, 0), (9, 9, 9, 0))
+    image.putpixel((1, 0), (9, 9, 9, 128))
+    path = saved(tmp_path / "a.png", image)
+    drawn = Image.new("L", (4, 1), 255)
+    drawn.putpixel((3, 0), 0)
+    mask_path = saved(tmp_path / "m.png", drawn)
+
+    def values(mask: Image.Image | None) -> list[object]:
+        assert mask is not None
+        return [mask.getpixel((x, 0)) for x in range(4)]
+
+    assert mask_pixels(path, None, WHITE) is None
+    assert values(mask_pixels(path, mask_path, WHITE)) == [255, 255, 255, 0]
+    assert values(mask_pixels(path, None, Recipe(alpha="mask"))) == [0, 128, 255, 255]
+    assert values(mask_pixels(path, mask_path, Recipe(alpha="mask"))) == [0, 128, 255, 0]
+    opaque = saved(tmp_path / "b.png", image.convert("RGB"))
+    assert mask_pixels(opaque, None, Recipe(alpha="mask")) is None
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+def test_a_mask_lies_over_the_upright_picture(tmp_path: Path, suffix: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = saved(tmp_path / f"a{suffix}", marked(), exif=exif)
+    mask = mask_pixels(path, saved(tmp_path / "m.png", Image.new("L", (20, 40), 255)), WHITE)
+    assert mask is not None
+    assert mask.size == open_rgb(path, WHITE).size == (20, 40)
+
+
+def test_a_mask_file_may_be_drawn_in_any_mode() -> None:
+    for mode in ("1", "L", "RGB", "P", "LA"):
+        mask = as_mask(Image.new("RGB", (2, 2), "white").convert("L").convert(mode))
+        assert (mask.mode, mask.getpixel((0, 0))) == ("L", 255)
+    hidden = Image.new("RGBA", (2, 2), (255, 255, 255, 0))
+    assert as_mask(hidden).getpixel((0, 0)) == 0
 
 
 def srgb() -> bytes:

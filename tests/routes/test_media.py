@@ -12,8 +12,10 @@ from app.collect.blobs import blob_path, thumb_path
 from app.collect.imports import take_file
 from app.config import Settings
 from app.contract.events import EventLog, SampleDrawn
+from app.contract.recipe import Crop, Recipe
 from app.contract.rundir import RunDir, publish
-from app.store import runs
+from app.polish.addresses import picture_url, stage_url, thumb_url
+from app.store import recipes, runs
 from app.store.db import write
 from tests.drawing import picture
 
@@ -70,6 +72,8 @@ async def test_a_lost_original_is_told_in_words(
     http: httpx.AsyncClient, settings: Settings, taken: str, htmx: dict[str, str]
 ) -> None:
     blob_path(settings, taken, "jpg").unlink()
+    for copy in settings.thumbs.rglob("*-1600.webp"):
+        copy.unlink()
     for url in (f"/media/pictures/{taken}.webp", f"/media/originals/{taken}"):
         answer = await http.get(url, headers=htmx)
         assert answer.status_code == 404
@@ -97,3 +101,27 @@ async def test_a_sample_is_answered_only_when_an_event_tells_of_it(
     for name in (untold.relative_to(folder.samples).as_posix(), "../spec.json", "%2e%2e/spec.json", "none.png"):
         assert (await http.get(f"/runs/{run.id}/samples/{name}")).status_code == 404
     assert (await http.get(f"/runs/99/{relative}")).status_code == 404
+
+
+async def test_a_polished_image_is_shown_as_it_trains(
+    http: httpx.AsyncClient, settings: Settings, store: Engine, project_id: int
+) -> None:
+    image_id = take_file(settings, store, project_id, "big.jpg", ORIGINAL).image_id
+    assert image_id is not None
+    plain = await http.get(f"/media/images/{image_id}/thumb.webp?v=0")
+    assert plain.content == (await http.get(f"/media/thumbs/{SHA256}.webp")).content
+    with write(store) as session:
+        recipe = Recipe(quarter_turns=1, crop=Crop(left=0, top=0, width=1200, height=1200))
+        row = recipes.set_recipe(session, image_id, recipe, 0, "you")
+    sizes = {}
+    for url in (thumb_url(row), picture_url(row), stage_url(row, "uncropped"), stage_url(row, "turned")):
+        answer = await http.get(url)
+        assert "immutable" in answer.headers["cache-control"]
+        with Image.open(BytesIO(answer.content)) as image:
+            sizes[url.rpartition("/")[2].partition(".")[0]] = image.size
+    assert sizes == {"thumb": (320, 320), "picture": (1200, 1200), "uncropped": (800, 1600), "turned": (800, 1600)}
+    # An address of another look is answered, but not for good.
+    stale = await http.get(f"/media/images/{image_id}/thumb.webp?v=0")
+    assert "immutable" not in stale.headers["cache-control"]
+    assert (await http.get("/media/images/99/thumb.webp")).status_code == 404
+    assert (await http.get(f"/media/images/{image_id}/store.webp")).status_code == 422

@@ -1,0 +1,64 @@
+"""The buckets page: counts for a base and a resolution, and the images behind each bar."""
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+from sqlalchemy import Engine
+
+from app.collect.imports import take_file
+from app.config import Settings
+from tests.drawing import bundled_base, picture
+from tests.routes.conftest import Html
+
+pytestmark = pytest.mark.anyio
+
+ReadHtml = Callable[[httpx.Response], Html]
+
+
+@pytest.fixture
+def filled(settings: Settings, store: Engine, project_id: int) -> int:
+    """A project with two squares, a small square and a long strip."""
+    for name, size in {"a": (600, 600), "b": (512, 512), "c": (60, 60), "d": (900, 100)}.items():
+        take_file(settings, store, project_id, f"{name}.png", picture(ord(name), *size))
+    return project_id
+
+
+async def test_bars_lead_to_their_images(http: httpx.AsyncClient, filled: int, read_html: ReadHtml) -> None:
+    page = read_html(await http.get(f"/projects/{filled}/buckets"))
+    rows = page.all("a", class_="bucket-row")
+    assert [row.text for row in rows] == [
+        "1024 × 256 1 image alone 1 enlarged 1 cropped",
+        "512 × 512 3 images 1 enlarged",
+    ]
+    behind = read_html(await http.get(rows[1].attrs["href"].partition("#")[0]))
+    tiles = behind.all("li", class_="image-tile")
+    assert len(tiles) == 3
+    assert behind.all("a", href="/images/1/polish")
+
+
+@pytest.mark.parametrize(("only", "names"), [("upscaled", {"c", "d"}), ("cropped", {"d"}), ("few", {"d"})])
+async def test_what_is_doubtful_can_be_shown(
+    http: httpx.AsyncClient, filled: int, read_html: ReadHtml, only: str, names: set[str]
+) -> None:
+    page = read_html(await http.get(f"/projects/{filled}/buckets?only={only}"))
+    assert {image.attrs["alt"] for image in page.all("img") if image.attrs["alt"].endswith(".png")} == {
+        f"{name}.png" for name in names
+    }
+
+
+async def test_another_base_and_resolution(
+    http: httpx.AsyncClient, store: Engine, filled: int, read_html: ReadHtml
+) -> None:
+    base = bundled_base(store)
+    page = read_html(await http.get(f"/projects/{filled}/buckets?base={base.id}&former_base=0&resolution=512"))
+    assert f"around {base.resolution_px} px" in page.source
+    page = read_html(await http.get(f"/projects/{filled}/buckets?base={base.id}&former_base={base.id}&resolution=768"))
+    assert "around 768 px" in page.source
+    for odd in ("base=999&resolution=-5&batch=0", "resolution=999999&batch=99999", "bucket=1x1&after=-4", "after=77"):
+        assert (await http.get(f"/projects/{filled}/buckets?{odd}")).status_code == 200
+
+
+async def test_a_project_without_images_says_how_to_begin(http: httpx.AsyncClient, project_id: int) -> None:
+    assert "No images yet" in (await http.get(f"/projects/{project_id}/buckets")).text
+    assert (await http.get("/projects/99/buckets")).status_code == 404

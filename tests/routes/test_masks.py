@@ -1,0 +1,134 @@
+"""Masks over the web: drawn or chosen, kept as blobs, shown in red, and what no mask can be."""
+
+from io import BytesIO
+
+import httpx
+import pytest
+from PIL import Image
+from sqlalchemy import Engine
+
+from app.collect.blobs import blob_path
+from app.collect.imports import take_file
+from app.config import Settings
+from app.contract.pixels import mask_pixels
+from app.contract.recipe import Recipe
+from app.store import images
+from app.store.db import read
+from app.store.images import ImageRow
+from tests.drawing import picture
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def image_id(settings: Settings, store: Engine, project_id: int) -> int:
+    """A picture of 60 × 40 in a project."""
+    found = take_file(settings, store, project_id, "a.png", picture(1, 60, 40)).image_id
+    assert found is not None
+    return found
+
+
+def row_of(store: Engine, image_id: int) -> ImageRow:
+    """The image as the store has it."""
+    with read(store) as session:
+        return images.get(session, image_id)
+
+
+def left_half(width: int, height: int, container: str = "PNG") -> bytes:
+    """A mask that learns the left half."""
+    mask = Image.new("L", (width, height), 0)
+    mask.paste(255, (0, 0, width // 2, height))
+    buffer = BytesIO()
+    mask.save(buffer, container)
+    return buffer.getvalue()
+
+
+async def send(http: httpx.AsyncClient, image_id: int, revision: int, data: bytes, **fields: object) -> httpx.Response:
+    """Send a mask."""
+    files = {"mask": ("m.png", data, "image/png")}
+    return await http.post(f"/images/{image_id}/mask", data={"revision": revision, **fields}, files=files)
+
+
+async def test_a_mask_file_covers_the_image_as_it_came(
+    http: httpx.AsyncClient, settings: Settings, store: Engine, image_id: int
+) -> None:
+    revision = row_of(store, image_id).revision
+    answer = await send(http, image_id, revision, left_half(120, 80))
+    assert answer.status_code == 303
+    row = row_of(store, image_id)
+    assert row.revision == revision + 1
+    assert row.recipe.mask is not None
+    original = blob_path(settings, row.sha256, "png")
+    mask = mask_pixels(original, blob_path(settings, row.recipe.mask, "png"), row.recipe)
+    assert mask is not None
+    assert mask.size == (60, 40)
+    assert (mask.getpixel((5, 20)), mask.getpixel((55, 20))) == (255, 0)
+    red = Image.open(BytesIO((await http.get(f"/media/images/{image_id}/shade.png")).content))
+    assert red.getpixel((5, 20))[3] == 0  # type: ignore[index] - a pixel of RGBA
+    assert red.getpixel((55, 20))[3] > 0  # type: ignore[index] - a pixel of RGBA
+    assert "50 % of the image is not learned" in (await http.get(f"/images/{image_id}/mask")).text
+
+
+async def test_a_mask_drawn_on_the_turned_picture_is_turned_back(
+    http: httpx.AsyncClient, settings: Settings, store: Engine, image_id: int
+) -> None:
+    revision = row_of(store, image_id).revision
+    await http.post(f"/images/{image_id}/polish/step", data={"step": "rotate", "revision": revision})
+    # The picture stands upright now, 40 × 60; its left half was the lower half of the file.
+    answer = await send(http, image_id, revision + 1, left_half(40, 60), is_drawn="1")
+    assert answer.status_code == 303
+    row = row_of(store, image_id)
+    assert row.recipe.mask is not None
+    with Image.open(blob_path(settings, row.recipe.mask, "png")) as stored:
+        assert stored.size == (60, 40)
+        assert (stored.getpixel((30, 5)), stored.getpixel((30, 35))) == (0, 255)
+    shown = Image.open(BytesIO((await http.get(f"/media/images/{image_id}/mask.png")).content))
+    assert shown.size == (40, 60)
+    assert (shown.getpixel((5, 30)), shown.getpixel((35, 30))) == (255, 0)
+
+
+async def test_a_white_mask_is_none_and_a_mask_can_be_removed(
+    http: httpx.AsyncClient, store: Engine, image_id: int
+) -> None:
+    revision = row_of(store, image_id).revision
+    white = BytesIO()
+    Image.new("L", (60, 40), 255).save(white, "PNG")
+    assert (await send(http, image_id, revision, white.getvalue())).status_code == 303
+    assert row_of(store, image_id).recipe == Recipe()
+    await send(http, image_id, revision, left_half(60, 40))
+    step = {"step": "unmask", "revision": revision + 1}
+    assert (await http.post(f"/images/{image_id}/polish/step", data=step)).status_code == 303
+    assert row_of(store, image_id).recipe == Recipe()
+    assert (await http.get(f"/media/images/{image_id}/mask.png")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [(left_half(40, 60), "different shapes"), (b"<html>", "cannot be read"), (picture(0, 60, 40)[:60], "cannot be")],
+)
+async def test_what_is_no_mask_is_refused_beside_the_field(
+    http: httpx.AsyncClient, store: Engine, image_id: int, data: bytes, words: str
+) -> None:
+    answer = await send(http, image_id, row_of(store, image_id).revision, data)
+    assert answer.status_code == 422
+    assert words in answer.text
+    assert row_of(store, image_id).recipe == Recipe()
+
+
+async def test_a_stale_mask_is_refused(http: httpx.AsyncClient, store: Engine, image_id: int) -> None:
+    answer = await send(http, image_id, row_of(store, image_id).revision + 1, left_half(60, 40))
+    assert answer.status_code == 409
+    assert "changed in the meantime" in answer.text
+
+
+async def test_transparency_is_offered_where_there_is_some(
+    http: httpx.AsyncClient, settings: Settings, store: Engine, project_id: int, image_id: int
+) -> None:
+    assert (await http.get(f"/media/images/{image_id}/alpha.png")).status_code == 404
+    image = Image.new("RGBA", (8, 8), (255, 0, 0, 0))
+    image.paste((0, 255, 0, 255), (0, 0, 4, 8))
+    buffer = BytesIO()
+    image.save(buffer, "PNG")
+    other = take_file(settings, store, project_id, "b.png", buffer.getvalue()).image_id
+    alpha = Image.open(BytesIO((await http.get(f"/media/images/{other}/alpha.png")).content))
+    assert (alpha.getpixel((1, 4)), alpha.getpixel((6, 4))) == (255, 0)
