@@ -1,7 +1,6 @@
-"""Handing over: a LoRA with its sidecar and preview, datasets as other trainers read them."""
+"""Handing over: a LoRA with its sidecar and preview."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +9,8 @@ from app.contract.events import CheckpointSaved, SampleDrawn
 from app.contract.rundir import RunDir, publish
 from app.contract.spec import BaseModelRef, TrainSpec
 from app.contract.state import RunState, fold
-from app.errors import Conflict, Invalid, NotFound
-from app.export.datasets import export_dataset
+from app.errors import Conflict, NotFound
 from app.export.lora import hand_over
-from app.store.images import ImageRow
 
 SPEC = TrainSpec(
     name="Red cat",
@@ -62,25 +59,3 @@ def test_a_named_step_and_what_is_in_the_way(tmp_path: Path) -> None:
     assert "5, 10" in refused.value.hint
     with pytest.raises(NotFound, match="no checkpoint yet"):
         hand_over(folder, SPEC, fold([]), None, tmp_path / "out")
-
-
-@pytest.mark.parametrize(("layout", "inner"), [("plain", "."), ("kohya", "3_rdct")])
-def test_datasets(tmp_path: Path, layout: str, inner: str) -> None:
-    original = tmp_path / "original.png"
-    original.write_bytes(b"bytes as they came")
-    plain = ImageRow(1, 1, "a/../b.png", "0" * 64, "png", 8, 8, 3, " café,\n")
-    rows = [plain, replace(plain, caption=None)]
-    exported = export_dataset(rows, [original, original], layout, "rdct", tmp_path / "out")
-    assert (exported.images, exported.captions) == (2, 1)
-    folder = tmp_path / "out" / inner
-    assert sorted(path.name for path in folder.iterdir()) == ["00001.png", "00001.txt", "00002.png"]
-    assert (folder / "00001.png").read_bytes() == original.read_bytes()
-    assert (folder / "00001.txt").read_bytes() == " café,\n".encode()
-    with pytest.raises(Conflict, match="not empty"):
-        export_dataset(rows, [original, original], layout, "rdct", tmp_path / "out")
-
-
-def test_an_unknown_layout(tmp_path: Path) -> None:
-    with pytest.raises(Invalid) as refused:
-        export_dataset([], [], "zip", "x", tmp_path / "out")
-    assert "plain, kohya" in refused.value.hint

@@ -1,0 +1,58 @@
+"""Rules of files: gone originals, transparency that nobody decided about, colours that are converted."""
+
+from collections.abc import Iterator
+
+from app.collect.facts import conversions
+from app.inspect.findings import Facts, Finding, image_page
+
+
+def original_missing(facts: Facts) -> Iterator[Finding]:
+    """An original that is gone from the disk."""
+    for row, path in zip(facts.rows, facts.originals, strict=True):
+        if not path.is_file():
+            yield Finding(
+                "original-missing",
+                "error",
+                row.name,
+                "Its file is gone.",
+                "Add the image again.",
+                row.id,
+                "F01",
+                facts.page("images"),
+            )
+
+
+def transparent(facts: Facts) -> Iterator[Finding]:
+    """Transparency while nobody has said what it means."""
+    if facts.alpha_is_decided:
+        return
+    for row, found in facts.measured():
+        if found.uses_alpha and row.recipe.alpha == "flatten" and row.recipe.mask is None:
+            yield Finding(
+                "transparent",
+                "warning",
+                row.name,
+                f"It is transparent in part; {row.recipe.background} shows there, and the LoRA learns it.",
+                "Choose a background, or let transparency say what is learned.",
+                row.id,
+                "F05",
+                facts.page("images"),
+            )
+
+
+def converted(facts: Facts) -> Iterator[Finding]:
+    """Colours or frames that are not taken as they are."""
+    for row, found in facts.measured():
+        if said := conversions(found):
+            words = ", ".join(said)
+            reason = f"{words[0].upper()}{words[1:]}."
+            yield Finding(
+                "converted",
+                "hint",
+                row.name,
+                reason,
+                "Look at it once; nothing else is needed.",
+                row.id,
+                "F06",
+                image_page(row),
+            )

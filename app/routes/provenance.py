@@ -1,0 +1,220 @@
+"""Provenance: where images came from and under which terms, for one image or for many as one step."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from pydantic import BaseModel
+from sqlalchemy.orm import Session
+
+from app.errors import Invalid
+from app.person import Person
+from app.polish.addresses import thumb_url
+from app.render import is_htmx, page, partial
+from app.store import images, projects, provenance, tiles
+from app.store.db import read, write
+from app.store.models import Project
+from app.store.projects import ProjectCounts
+from app.store.provenance import Change, Provenance, Share
+from app.store.tiles import TileRow
+from app.wiring import Store
+
+router = APIRouter()
+
+MAX_SELECTED = 200_000
+PAGE = 100
+SHARES = 8
+LICENCES = ("own work", "CC0-1.0", "CC-BY-4.0", "CC-BY-SA-4.0", "public domain", "licensed for training")
+
+
+class OneForm(BaseModel):
+    """The provenance of one image as texts."""
+
+    source: str = ""
+    author: str = ""
+    licence: str = ""
+    collected_on: str = ""
+    no_ai: str = ""
+
+
+class ManyForm(OneForm):
+    """The fields to set on many images: only those named in `set` are."""
+
+    set: list[str] = []
+    image: list[int] = []
+    all_shown: str = ""
+    show: str = ""
+    value: str = ""
+
+
+@dataclass(frozen=True)
+class OriginRow:
+    """An image of the table."""
+
+    row: TileRow
+    thumb: str
+    origin: Provenance
+
+
+@dataclass(frozen=True)
+class IndexPage:
+    """The table, the values that there are, and the form for many; `show` and `value` say which images are shown."""
+
+    project: Project
+    counts: ProjectCounts
+    rows: Sequence[OriginRow]
+    chosen: int
+    shares: dict[str, list[Share]]
+    missing: int
+    show: str
+    value: str
+    after: int | None
+    form: ManyForm
+    errors: dict[str, str] = field(default_factory=dict)
+    licences: Sequence[str] = LICENCES
+    section: str = "images"
+
+
+@dataclass(frozen=True)
+class EditPart:
+    """The provenance of one image as a form."""
+
+    image_id: int
+    origin: Provenance
+    parent: TileRow | None
+    errors: dict[str, str] = field(default_factory=dict)
+    licences: Sequence[str] = LICENCES
+    is_saved: bool = False
+
+
+@router.get("/projects/{project_id}/provenance")
+def index(
+    request: Request, project_id: int, store: Store, show: str = "", value: str = "", after: int = 0
+) -> HTMLResponse:
+    """Show where the images came from: all, those that lack something, or those of one source, author or licence."""
+    with read(store) as session:
+        shown = _index_page(session, project_id, ManyForm(show=show, value=value), after)
+    return page(request, "provenance/index", shown)
+
+
+@router.post("/projects/{project_id}/provenance", form_limits={"max_fields": MAX_SELECTED})
+def set_many(
+    request: Request, project_id: int, store: Store, person: Person, form: Annotated[ManyForm, Form()]
+) -> Response:
+    """Set fields of the selected images, or of all that are shown, as one step."""
+    try:
+        with write(store) as session:
+            _set_many(session, project_id, form, person)
+    except Invalid as refusal:
+        errors = {refusal.field or "set": f"{refusal.message} {refusal.hint}"}
+        with read(store) as session:
+            return page(request, "provenance/index", _index_page(session, project_id, form, 0, errors), 422)
+    query = urlencode({"show": form.show, "value": form.value}) if form.show in ("missing", "no-ai") else ""
+    return RedirectResponse(f"/projects/{project_id}/provenance{'?' if query else ''}{query}", 303)
+
+
+@router.get("/images/{image_id}/provenance")
+def edit(request: Request, image_id: int, store: Store) -> HTMLResponse:
+    """Show where one image came from."""
+    with read(store) as session:
+        return partial(request, "provenance/edit", _edit_part(session, image_id, provenance.get(session, image_id)))
+
+
+@router.post("/images/{image_id}/provenance")
+def set_one(
+    request: Request, image_id: int, store: Store, person: Person, form: Annotated[OneForm, Form()]
+) -> Response:
+    """Keep where one image came from."""
+    change = _change(form, ("source", "author", "licence", "collected_on", "no_ai"))
+    with read(store) as session:
+        row, before = images.get(session, image_id), provenance.get(session, image_id)
+    try:
+        with write(store) as session:
+            provenance.set_many(session, row.project_id, [image_id], change, person)
+    except Invalid as refusal:
+        typed = Provenance(**change, parent_id=before.parent_id)
+        errors = {refusal.field or "source": f"{refusal.message} {refusal.hint}"}
+        with read(store) as session:
+            return partial(request, "provenance/edit", _edit_part(session, image_id, typed, errors), 422)
+    if not is_htmx(request):
+        return RedirectResponse(f"/images/{image_id}", 303)
+    with read(store) as session:
+        now = provenance.get(session, image_id)
+        return partial(request, "provenance/edit", _edit_part(session, image_id, now, is_saved=True))
+
+
+def _set_many(session: Session, project_id: int, form: ManyForm, by: str) -> None:
+    projects.get(session, project_id)
+    change = _change(form, form.set)
+    if not change:
+        raise Invalid("Nothing is chosen to be set.", "Tick the fields that the images should get.", field="set")
+    ids = form.image
+    if form.all_shown:
+        origins = provenance.of_project(session, project_id)
+        ids = [image_id for image_id, origin in origins.items() if _is_shown(origin, form.show, form.value)]
+    if not ids:
+        raise Invalid("No image is selected.", "Select one or more, or take all that are shown.", field="set")
+    provenance.set_many(session, project_id, ids, change, by)
+
+
+def _change(form: OneForm, names: Sequence[str]) -> Change:
+    change = Change()
+    if "source" in names:
+        change["source"] = form.source
+    if "author" in names:
+        change["author"] = form.author
+    if "licence" in names:
+        change["licence"] = form.licence
+    if "collected_on" in names:
+        change["collected_on"] = form.collected_on
+    if "no_ai" in names:
+        change["no_ai"] = bool(form.no_ai)
+    return change
+
+
+def _is_shown(origin: Provenance, show: str, value: str) -> bool:
+    match show:
+        case "missing":
+            return not (origin.source and origin.licence)
+        case "no-ai":
+            return origin.no_ai
+        case "source" | "author" | "licence":
+            return bool(getattr(origin, show) == value)
+        case _:
+            return True
+
+
+def _index_page(
+    session: Session, project_id: int, form: ManyForm, after: int, errors: dict[str, str] | None = None
+) -> IndexPage:
+    origins = provenance.of_project(session, project_id)
+    chosen = [image_id for image_id, origin in origins.items() if _is_shown(origin, form.show, form.value)]
+    behind = [image_id for image_id in sorted(chosen) if image_id > after]
+    return IndexPage(
+        project=projects.get(session, project_id),
+        counts=projects.counts(session, project_id),
+        rows=[
+            OriginRow(row, thumb_url(row), origins[row.id])
+            for row in tiles.tile_rows(session, project_id, behind[:PAGE])
+        ],
+        chosen=len(chosen),
+        shares={name: provenance.shares(session, project_id, name)[:SHARES] for name in ("licence", "source")},
+        missing=sum(_is_shown(origin, "missing", "") for origin in origins.values()),
+        show=form.show,
+        value=form.value,
+        after=behind[PAGE - 1] if len(behind) > PAGE else None,
+        form=form,
+        errors=errors or {},
+    )
+
+
+def _edit_part(
+    session: Session, image_id: int, origin: Provenance, errors: dict[str, str] | None = None, is_saved: bool = False
+) -> EditPart:
+    project_id = images.get(session, image_id).project_id
+    known = [origin.parent_id] if origin.parent_id is not None else []
+    parent = next(iter(tiles.tile_rows(session, project_id, known)), None)
+    return EditPart(image_id, origin, parent, errors or {}, is_saved=is_saved)
