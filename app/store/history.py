@@ -1,9 +1,10 @@
 """History: every edit of a project, from which versions and undo are made."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from app.store.models import HistoryEntry, now_us
@@ -21,24 +22,39 @@ class Edit:
     before: object = None
     after: object = None
     batch: str | None = None
+    undoes: str | None = None
+    redoes: str | None = None
 
 
 def record(session: Session, edit: Edit) -> int:
     """Write an edit down and return its id, which names the dataset version it led to."""
-    entry = HistoryEntry(
-        project_id=edit.project_id,
-        at_us=now_us(),
-        by=edit.by,
-        batch=edit.batch,
-        noun=edit.noun,
-        noun_id=edit.noun_id,
-        verb=edit.verb,
-        before=_json(edit.before),
-        after=_json(edit.after),
-    )
+    entry = HistoryEntry(**_values(edit))
     session.add(entry)
     session.flush()
     return entry.id
+
+
+def record_many(session: Session, edits: Iterable[Edit]) -> None:
+    """Write edits down in their order, with few statements however many there are."""
+    if values := [_values(edit) for edit in edits]:
+        session.flush()
+        session.connection().execute(insert(HistoryEntry), values)
+
+
+def _values(edit: Edit) -> dict[str, object]:
+    return {
+        "project_id": edit.project_id,
+        "at_us": now_us(),
+        "by": edit.by,
+        "batch": edit.batch,
+        "noun": edit.noun,
+        "noun_id": edit.noun_id,
+        "verb": edit.verb,
+        "before": _json(edit.before),
+        "after": _json(edit.after),
+        "undoes": edit.undoes,
+        "redoes": edit.redoes,
+    }
 
 
 def newest(session: Session, project_id: int) -> int:

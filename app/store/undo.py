@@ -1,0 +1,321 @@
+"""Undo and redo out of the history, so that they survive a restart: for a project, for one image, for one person."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.errors import Conflict
+from app.store.edits import (
+    FIELDS,
+    Columns,
+    Step,
+    Value,
+    Words,
+    new_step,
+    remove_images,
+    restore_images,
+    write_captions,
+    write_fields,
+)
+from app.store.models import Caption, HistoryEntry, Image
+
+ACCEPTED_BY = ", accepted by "
+NOUNS = ("caption", "image")
+READ_AT_ONCE = 500
+NAMES = {
+    "caption": ("caption", "captions"),
+    "add": ("added image", "added images"),
+    "remove": ("removed image", "removed images"),
+    "repeats": ("number of repeats", "numbers of repeats"),
+    "weight": ("weight", "weights"),
+    "split": ("split", "splits"),
+    "recipe": ("crop or mask", "crops and masks"),
+    "reviewed_by": ("review mark", "review marks"),
+    "name": ("name", "names"),
+    "provenance": ("source or licence", "sources and licences"),
+}
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A step that can be undone or redone: its name, its entries (oldest first) and what it will do in words."""
+
+    key: str
+    entries: tuple[HistoryEntry, ...]
+    words: str
+
+    @property
+    def image_ids(self) -> list[int]:
+        """The images it touches."""
+        return sorted({entry.noun_id for entry in self.entries})
+
+
+@dataclass(frozen=True)
+class Done:
+    """What an undo or redo did, in words, and to which images."""
+
+    said: str
+    image_ids: list[int]
+
+
+def offers(
+    session: Session, project_id: int, image_id: int | None = None, by: str | None = None
+) -> tuple[Offer | None, Offer | None]:
+    """The step that undo would reverse and the one that redo would bring back, of all or of one image or person."""
+    state: dict[tuple[str, int], bool] = {}
+    undo: str | None = None
+    redo: str | None = None
+    for key, noun_id, author, undoes, redoes in _newest_first(session, project_id, image_id):
+        if undoes is not None:
+            is_undone = (undoes, noun_id) not in state
+            state.setdefault((undoes, noun_id), False)
+            if is_undone and redo is None and _is_by(author, by):
+                redo = key
+        elif redoes is not None:
+            state.setdefault((redoes, noun_id), True)
+        elif _is_by(author, by) and state.get((key, noun_id), True):
+            undo = key
+            break
+    return (
+        _offer(session, project_id, undo, image_id, "Undo") if undo else None,
+        _offer(session, project_id, redo, image_id, "Redo") if redo else None,
+    )
+
+
+def undo(session: Session, project_id: int, by: str, image_id: int | None = None, of: str | None = None) -> Done | None:
+    """Reverse the latest step (of one image or person, where asked); None when there is none. Raises Conflict."""
+    offer, _ = offers(session, project_id, image_id, of)
+    if offer is None:
+        return None
+    base = new_step(project_id, by)
+    return _reverse(session, Step(project_id, by, base.batch, undoes=offer.key), offer)
+
+
+def redo(session: Session, project_id: int, by: str, image_id: int | None = None, of: str | None = None) -> Done | None:
+    """Do the step again that was undone last; None when there is none. Raises Conflict."""
+    _, offer = offers(session, project_id, image_id, of)
+    if offer is None:
+        return None
+    base = new_step(project_id, by)
+    return _reverse(session, Step(project_id, by, base.batch, redoes=offer.entries[0].undoes), offer)
+
+
+def say(session: Session, entries: Sequence[HistoryEntry]) -> str:
+    """A step in words: how many of what, or whose."""
+    by_kind: dict[str, set[int]] = {}
+    for entry in entries:
+        kind = "caption" if entry.noun == "caption" else entry.verb
+        by_kind.setdefault(kind, set()).add(entry.noun_id)
+    if len(by_kind) == 1 and len(ids := next(iter(by_kind.values()))) == 1:
+        (kind,), (image_id,) = by_kind, ids
+        name = session.scalar(select(Image.name).where(Image.id == image_id)) or _name_in(entries)
+        link = " " if kind in ("add", "remove") else " of "
+        said = f"{NAMES.get(kind, (kind, kind))[0]}{link}{name}"
+    else:
+        said = ", ".join(f"{len(ids)} {NAMES.get(kind, (kind, kind))[len(ids) > 1]}" for kind, ids in by_kind.items())
+    return f"{said} ({entries[-1].by})" if entries[-1].by not in ("", "you") else said
+
+
+def _newest_first(
+    session: Session, project_id: int, image_id: int | None
+) -> Iterator[tuple[str, int, str, str | None, str | None]]:
+    query = select(
+        HistoryEntry.id,
+        HistoryEntry.batch,
+        HistoryEntry.noun_id,
+        HistoryEntry.by,
+        HistoryEntry.undoes,
+        HistoryEntry.redoes,
+    ).where(HistoryEntry.project_id == project_id, HistoryEntry.noun.in_(NOUNS))
+    if image_id is not None:
+        query = query.where(HistoryEntry.noun_id == image_id)
+    below: int | None = None
+    while True:
+        page = query if below is None else query.where(HistoryEntry.id < below)
+        rows = session.execute(page.order_by(HistoryEntry.id.desc()).limit(READ_AT_ONCE)).all()
+        for entry_id, batch, noun_id, author, undoes, redoes in rows:
+            yield batch or f"#{entry_id}", noun_id, author, undoes, redoes
+        if len(rows) < READ_AT_ONCE:
+            return
+        below = rows[-1][0]
+
+
+def _is_by(author: str, person: str | None) -> bool:
+    return person is None or author == person or author.endswith(f"{ACCEPTED_BY}{person}")
+
+
+def _offer(session: Session, project_id: int, key: str, image_id: int | None, verb: str) -> Offer:
+    entries = _entries(session, project_id, key)
+    settled = entries[0].undoes if verb == "Redo" else key
+    last = {
+        entry.noun_id: entry
+        for entry in session.scalars(
+            select(HistoryEntry)
+            .where(
+                HistoryEntry.project_id == project_id,
+                (HistoryEntry.undoes == settled) | (HistoryEntry.redoes == settled),
+            )
+            .order_by(HistoryEntry.id)
+        )
+    }
+
+    def waits(entry: HistoryEntry) -> bool:
+        newest = last.get(entry.noun_id)
+        if verb == "Redo":
+            return newest is not None and newest.batch == key
+        return newest is None or newest.undoes is None
+
+    kept = tuple(entry for entry in entries if waits(entry) and image_id in (None, entry.noun_id))
+    return Offer(key, kept, say(session, kept))
+
+
+def _entries(session: Session, project_id: int, key: str) -> list[HistoryEntry]:
+    named = HistoryEntry.id == int(key[1:]) if key.startswith("#") else HistoryEntry.batch == key
+    query = select(HistoryEntry).where(HistoryEntry.project_id == project_id, named, HistoryEntry.noun.in_(NOUNS))
+    return list(session.scalars(query.order_by(HistoryEntry.id)))
+
+
+@dataclass
+class _Reversal:
+    """What has to be written to reverse some entries, and what must stand there now."""
+
+    texts: dict[int, object] = field(default_factory=dict)
+    texts_now: dict[int, object] = field(default_factory=dict)
+    origins: dict[int, Columns] = field(default_factory=dict)
+    fields: dict[int, dict[str, Value]] = field(default_factory=dict)
+    fields_now: dict[int, dict[str, Value]] = field(default_factory=dict)
+    removed: dict[int, dict[str, object]] = field(default_factory=dict)
+    added: list[int] = field(default_factory=list)
+
+    def take(self, entry: HistoryEntry) -> None:
+        """Add an entry; the newest comes first."""
+        before, after = _read(entry.before), _read(entry.after)
+        image_id = entry.noun_id
+        if entry.noun == "caption" and entry.verb == "bytes":
+            if isinstance(before, dict):
+                self.origins[image_id] = before
+        elif entry.noun == "caption":
+            self.texts_now.setdefault(image_id, after)
+            self.texts[image_id] = before
+        elif entry.verb == "add":
+            self.added.append(image_id)
+        elif entry.verb == "remove" and isinstance(before, dict):
+            self.removed[image_id] = before
+        elif entry.verb in FIELDS:
+            self._columns(image_id, {entry.verb: _value(before)}, {entry.verb: _value(after)})
+        elif isinstance(before, dict) and isinstance(after, dict):
+            self._columns(image_id, before, after)
+
+    def _columns(self, image_id: int, before: dict[str, Value], after: dict[str, Value]) -> None:
+        self.fields.setdefault(image_id, {}).update(before)
+        now = self.fields_now.setdefault(image_id, {})
+        for key, value in after.items():
+            now.setdefault(key, value)
+
+
+def _reverse(session: Session, step: Step, offer: Offer) -> Done:
+    plan = _Reversal()
+    for entry in reversed(offer.entries):
+        plan.take(entry)
+    gone = set(plan.added)
+    for texts in (plan.texts, plan.fields):
+        for image_id in gone:
+            texts.pop(image_id, None)
+    _check(session, step.project_id, plan)
+    authors = _authors(session, step.project_id, plan.texts, offer.entries[0].id)
+    words = {
+        image_id: Words(
+            text if isinstance(text, str) else None, authors.get(image_id, step.by), plan.origins.get(image_id)
+        )
+        for image_id, text in plan.texts.items()
+        if image_id not in plan.removed
+    }
+    restore_images(session, step, plan.removed)
+    write_fields(session, step, {key: value for key, value in plan.fields.items() if key not in plan.removed})
+    write_captions(session, step, words)
+    remove_images(session, step, plan.added)
+    return Done(f"{'Undone' if step.undoes else 'Done again'}: {offer.words}", offer.image_ids)
+
+
+def _check(session: Session, project_id: int, plan: _Reversal) -> None:
+    """Raise Conflict, before anything is written, where what stands there is not what the step left."""
+    wanted = {*plan.texts, *plan.fields} - plan.removed.keys()
+    here = {
+        row.id: row for row in session.scalars(select(Image).where(Image.project_id == project_id)) if row.id in wanted
+    }
+    texts: dict[int, str] = {}
+    for image_id, text in session.execute(
+        select(Caption.image_id, Caption.text).join(Image).where(Image.project_id == project_id)
+    ):
+        texts[image_id] = text
+    for image_id in wanted:
+        image = here.get(image_id)
+        if image is None:
+            _refuse(session, project_id, image_id, "image")
+        elif image_id in plan.texts and texts.get(image_id) != plan.texts_now[image_id]:
+            _refuse(session, project_id, image_id, "caption")
+        else:
+            now = plan.fields_now.get(image_id, {}) if image_id in plan.fields else {}
+            for key, value in now.items():
+                if getattr(image, key) != value:
+                    _refuse(session, project_id, image_id, "image")
+    taken = set(session.scalars(select(Image.sha256).where(Image.project_id == project_id)))
+    for snap in plan.removed.values():
+        if snap["sha256"] in taken:
+            raise Conflict(
+                f"{snap['name']} was added again meanwhile, so it cannot come back a second time.",
+                "Remove the newer one first.",
+            )
+
+
+def _refuse(session: Session, project_id: int, image_id: int, noun: str) -> NoReturn:
+    query = select(HistoryEntry).where(
+        HistoryEntry.project_id == project_id, HistoryEntry.noun_id == image_id, HistoryEntry.noun == noun
+    )
+    last = session.scalars(query.order_by(HistoryEntry.id.desc()).limit(1)).first()
+    name = session.scalar(select(Image.name).where(Image.id == image_id)) or f"image {image_id}"
+    who = last.by if last and last.by != "you" else "Somebody"
+    what = "removed" if last and last.verb == "remove" else "changed"
+    raise Conflict(
+        f"{who} {what} {name} after this step, so it was not undone.", "Undo that later change first, or edit by hand."
+    )
+
+
+def _authors(session: Session, project_id: int, texts: dict[int, object], before_id: int) -> dict[int, str]:
+    """Who first wrote the words that come back."""
+    query = select(HistoryEntry.noun_id, HistoryEntry.by, HistoryEntry.after).where(
+        HistoryEntry.project_id == project_id,
+        HistoryEntry.noun == "caption",
+        HistoryEntry.verb != "bytes",
+        HistoryEntry.undoes.is_(None),
+        HistoryEntry.redoes.is_(None),
+        HistoryEntry.id < before_id,
+    )
+    if len(texts) == 1:
+        query = query.where(HistoryEntry.noun_id == next(iter(texts)))
+    found: dict[int, str] = {}
+    for image_id, author, after in session.execute(query.order_by(HistoryEntry.id)):
+        if image_id in texts and _read(after) == texts[image_id]:
+            found[image_id] = author
+    return found
+
+
+def _name_in(entries: Sequence[HistoryEntry]) -> str:
+    for entry in entries:
+        for text in (entry.before, entry.after):
+            told = _read(text)
+            if isinstance(told, dict) and "name" in told:
+                return str(told["name"])
+    return f"image {entries[0].noun_id}"
+
+
+def _read(text: str | None) -> object:
+    return None if text is None else json.loads(text)
+
+
+def _value(told: object) -> Value:
+    return told if isinstance(told, str | int | float | bool) else None

@@ -1,0 +1,34 @@
+"""The images of a project in memory, as the labeling pages and JSON ask for them."""
+
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from app.contract.buckets import make_buckets
+from app.label.desk import Desk, Frame
+from app.label.rows import Table
+from app.label.terms import matching
+from app.launch.bases import BUNDLED
+from app.place import target_of
+from app.store import bases, projects
+from app.store.models import Project
+
+
+def table_of(session: Session, desk: Desk, project_id: int) -> Table:
+    """Every image of a project with its words as they are now. Raises NotFound."""
+    project = projects.get(session, project_id)
+    target = target_of(session, project)
+    buckets = make_buckets(target.resolution_px, target.step_px)
+    return desk.table(session, project_id, Frame(project.trigger_word, buckets, tokenizer_folders(session, project)))
+
+
+def find(session: Session, desk: Desk, project_id: int, text: str) -> list[int]:
+    """The ids of the images that a filter finds, in their order. Raises NotFound, label.filters.FilterError."""
+    return matching(table_of(session, desk, project_id), text)
+
+
+def tokenizer_folders(session: Session, project: Project) -> tuple[Path, ...]:
+    """Where the tokenizer of a project's base may stand; the bundled base has the vocabulary that they all share."""
+    base = bases.get(session, project.base_id) if project.base_id else None
+    own = (Path(base.path) / "tokenizer",) if base else ()
+    return (*own, BUNDLED / "tokenizer")

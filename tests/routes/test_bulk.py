@@ -1,0 +1,117 @@
+"""Bulk edits over HTTP: a preview, one step, never on a broken filter; in the background when there are many."""
+
+import asyncio
+from collections.abc import Callable
+
+import httpx
+import pytest
+from sqlalchemy import Engine
+
+from app.config import Settings
+from app.label.jobs import BulkJobs
+from app.routes import bulk
+from app.store import images, undo
+from app.store.db import read
+from tests.drawing import project_with_images
+from tests.routes.conftest import Html
+
+pytestmark = pytest.mark.anyio
+
+Read = Callable[[httpx.Response], Html]
+
+
+@pytest.fixture
+def filled_id(settings: Settings, store: Engine) -> int:
+    """A project with three images."""
+    return project_with_images(settings, store, 3)
+
+
+def words_of(store: Engine, project_id: int) -> list[str]:
+    """Its captions."""
+    with read(store) as session:
+        return [row.caption or "" for row in images.training_rows(session, project_id)]
+
+
+async def test_an_edit_is_looked_at_before_and_undone_in_one_step(
+    http: httpx.AsyncClient, store: Engine, filled_id: int, read_html: Read
+) -> None:
+    url = f"/projects/{filled_id}/label/bulk"
+    before = words_of(store, filled_id)
+    shown = read_html(await http.get(url))
+    assert shown.one("h1").text == "Bulk edit"
+    form = {"operation": "add", "tags": "new tag", "scope": "all"}
+    preview = read_html(await http.post(url, data=form))
+    assert len(preview.all("ins")) == 3
+    assert preview.one("button", name="apply").text == "Add “new tag”: all 3 images"
+    assert words_of(store, filled_id) == before
+    done = await http.post(url, data={**form, "apply": "true"}, headers={"HX-Request": "true"})
+    assert "Changed 3 images" in done.text
+    assert all("new tag" in words for words in words_of(store, filled_id))
+    await http.post(f"/projects/{filled_id}/undo")
+    assert words_of(store, filled_id) == before
+
+
+async def test_a_broken_filter_changes_nothing(http: httpx.AsyncClient, store: Engine, filled_id: int) -> None:
+    before = words_of(store, filled_id)
+    form = {"operation": "add", "tags": "x", "filter": "(cat", "apply": "true"}
+    for suffix in ("", ".json"):
+        answer = await http.post(f"/projects/{filled_id}/label/bulk{suffix}", data=form)
+        assert answer.status_code == 422
+        assert "not closed" in answer.text
+    assert words_of(store, filled_id) == before
+
+
+async def test_scopes_and_fields(http: httpx.AsyncClient, store: Engine, filled_id: int) -> None:
+    url = f"/projects/{filled_id}/label/bulk.json"
+    with read(store) as session:
+        ids = [row.id for row in images.training_rows(session, filled_id)]
+    marked = {"operation": "repeats", "value": "4", "scope": "selected", "ids": f"{ids[0]},x,{ids[2]}", "apply": "true"}
+    answer = (await http.post(url, data=marked)).json()
+    assert (answer["changed"], answer["scoped"]) == (2, 2)
+    with read(store) as session:
+        assert [row.repeats for row in images.training_rows(session, filled_id)] == [4, 1, 4]
+    found = (await http.post(url, data={"operation": "add", "tags": "y", "filter": "repeats:4"})).json()
+    assert (found["changed"], found["said"]) == (2, "")
+    bad = await http.post(url, data={"operation": "replace", "tags": "(", "is_regex": "true"})
+    assert (bad.status_code, bad.json()["field"]) == (422, "tags")
+
+
+@pytest.mark.parametrize("operation", [key for key, _ in bulk.CHOICES])
+async def test_every_operation_has_its_form(http: httpx.AsyncClient, filled_id: int, operation: str) -> None:
+    answer = await http.get(f"/projects/{filled_id}/label/bulk", params={"operation": operation})
+    assert answer.status_code == 200
+    empty = await http.post(f"/projects/{filled_id}/label/bulk", data={"operation": operation, "apply": "true"})
+    assert empty.status_code in (200, 422)
+
+
+async def test_many_images_are_edited_in_the_background(
+    http: httpx.AsyncClient, store: Engine, filled_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "AT_ONCE", 1)
+    url = f"/projects/{filled_id}/label/bulk"
+    await http.post(url, data={"operation": "add", "tags": "slow", "scope": "all", "apply": "true"})
+    async with asyncio.timeout(10):
+        while "Changed 3 images" not in (await http.get(url, headers={"HX-Request": "true"})).text:
+            await asyncio.sleep(0.02)
+    assert all("slow" in words for words in words_of(store, filled_id))
+    with read(store) as session:
+        offer = undo.offers(session, filled_id)[0]
+    assert offer is not None
+    assert offer.words == "3 captions"
+    await http.post(f"{url}/cancel")
+
+
+def test_a_job_that_is_stopped_says_so() -> None:
+    jobs = BulkJobs()
+
+    def work(progress: bulk.Progress) -> str:
+        while True:
+            progress(1, 2)
+
+    assert jobs.start(1, "Add", 2, work)
+    assert not jobs.start(1, "Add", 2, work)
+    jobs.cancel(1)
+    jobs.close()
+    job = jobs.job(1)
+    assert job is not None
+    assert (job.is_over, job.said) == (True, "Stopped; nothing was changed.")
