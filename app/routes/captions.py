@@ -1,4 +1,4 @@
-"""The caption editor: one picture, its words saved as they are typed, and what the trainer will make of them."""
+"""The plain caption page: one image and its words, for a browser without script; the labeling screen does the rest."""
 
 import re
 from collections.abc import Sequence
@@ -10,14 +10,15 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy.orm import Session
 
 from app.collect.sidecars import MAX_CAPTION_BYTES
-from app.contract.buckets import Fit, Size, fit, make_buckets
 from app.contract.captions import compose
-from app.contract.families import FAMILIES, bucket_step
 from app.contract.purposes import PURPOSES
 from app.errors import Unavailable
 from app.next_step import uncaptioned
+from app.person import Person
+from app.place import Place, place_of, target_of
+from app.polish.addresses import picture_url, thumb_url
 from app.render import is_htmx, page, partial
-from app.store import bases, captions, images, projects
+from app.store import captions, images, projects
 from app.store.db import read, write
 from app.store.images import ImageRow
 from app.store.models import Project
@@ -26,7 +27,6 @@ from app.wiring import Store
 
 router = APIRouter()
 
-DEFAULT_FAMILY = FAMILIES["sd15"]
 STRIP = 3
 CHANGED_ELSEWHERE = "This caption was changed elsewhere in the meantime; nothing was overwritten."
 
@@ -37,36 +37,6 @@ class Part:
 
     text: str
     is_trigger: bool
-
-
-@dataclass(frozen=True)
-class Box:
-    """The part of the upright picture that is kept, in its own pixels."""
-
-    left: int
-    top: int
-    width: int
-    height: int
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where the picture trains: its bucket, what the crop keeps and the share it cuts away."""
-
-    resolution_px: int
-    base_name: str
-    fit: Fit
-    kept: Box
-
-    @property
-    def lost_pct(self) -> int:
-        """Share cut away in whole percent, 1 for anything that is cut at all."""
-        return max(1, round(self.fit.lost * 100)) if self.fit.lost > 0.0005 else 0
-
-    @property
-    def lost_at(self) -> str:
-        """The two sides that lose."""
-        return "left and right" if self.fit.scaled.width > self.fit.bucket.width else "top and bottom"
 
 
 @dataclass(frozen=True)
@@ -107,7 +77,7 @@ class EditPage:
     next_id: int | None
     next_missing_id: int | None
     strip: Sequence[Neighbour]
-    preload: str
+    picture: str
     labeling: str
     place: Place
     words: Words
@@ -119,17 +89,25 @@ class EditPage:
 
 
 @router.get("/projects/{project_id}/captions")
-def first(request: Request, project_id: int, store: Store) -> Response:
-    """Lead to the first picture without a caption, else to the first of all."""
+def first(project_id: int, store: Store) -> Response:
+    """Lead to the labeling screen, or to where images are added while there are none."""
     with read(store) as session:
         projects.get(session, project_id)
-        found = uncaptioned(session, project_id) or next(iter(images.page(session, project_id, limit=1)), None)
-    return RedirectResponse(f"/images/{found.id}" if found else f"/projects/{project_id}/images", 303)
+        has_images = bool(images.page(session, project_id, limit=1))
+    return RedirectResponse(f"/projects/{project_id}/{'label' if has_images else 'images'}", 303)
 
 
 @router.get("/images/{image_id}")
+def screen(image_id: int, store: Store) -> Response:
+    """Lead to the labeling screen, at this image."""
+    with read(store) as session:
+        row = images.get(session, image_id)
+    return RedirectResponse(f"/projects/{row.project_id}/label?image={image_id}", 303)
+
+
+@router.get("/images/{image_id}/caption")
 def edit(request: Request, image_id: int, store: Store) -> HTMLResponse:
-    """Show the editor."""
+    """Show the plain page."""
     with read(store) as session:
         row = images.get(session, image_id)
         return page(request, "captions/edit", _edit_page(session, row, None))
@@ -140,6 +118,7 @@ def save(
     request: Request,
     image_id: int,
     store: Store,
+    person: Person,
     text: Annotated[str, Form()] = "",
     known: Annotated[list[str] | None, Form()] = None,
 ) -> Response:
@@ -155,13 +134,13 @@ def save(
             if known is not None and same_lines(kept) not in map(same_lines, [*known, text]):
                 problem, status = CHANGED_ELSEWHERE, 409
             elif not problem and same_lines(text) != same_lines(kept):
-                captions.save(session, image_id, same_lines(text), "you")
+                captions.save(session, image_id, same_lines(text), person)
     except Unavailable as refusal:
         problem, status = f"{refusal.message} {refusal.hint}", refusal.status
     if not problem:
         status = 200
         if not is_htmx(request):
-            return RedirectResponse(f"/images/{image_id}", 303)
+            return RedirectResponse(f"/images/{image_id}/caption", 303)
     with read(store) as session:
         row = images.get(session, image_id)
         trigger_word = projects.get(session, row.project_id).trigger_word
@@ -192,27 +171,6 @@ def split_trigger(text: str, trigger_word: str) -> tuple[Part, ...]:
     return tuple(Part(piece, place % 2 == 1) for place, piece in enumerate(pieces) if piece)
 
 
-def place_of(row: ImageRow, resolution_px: int, step_px: int, base_name: str) -> Place:
-    """Say where a picture trains at a resolution."""
-    found = fit(Size(row.width_px, row.height_px), make_buckets(resolution_px, step_px))
-    scale_x = found.original.width / found.scaled.width
-    scale_y = found.original.height / found.scaled.height
-    kept = Box(
-        left=round(found.left * scale_x),
-        top=round(found.top * scale_y),
-        width=round(found.bucket.width * scale_x),
-        height=round(found.bucket.height * scale_y),
-    )
-    return Place(resolution_px, base_name, found, kept)
-
-
-def _place(session: Session, project: Project, row: ImageRow) -> Place:
-    base = bases.get(session, project.base_id) if project.base_id else None
-    facts = FAMILIES[base.family] if base else DEFAULT_FAMILY
-    resolution_px = base.resolution_px if base else facts.resolution_px
-    return place_of(row, resolution_px, bucket_step(facts, resolution_px), base.name if base else "")
-
-
 def _words(
     row: ImageRow, trigger_word: str, typed: str | None, problem: str = "", *, is_conflict: bool = False
 ) -> Words:
@@ -233,22 +191,20 @@ def _edit_page(session: Session, row: ImageRow, words: Words | None) -> EditPage
     project = projects.get(session, row.project_id)
     previous_id, next_id, position, total = images.neighbours(session, row)
     missing = uncaptioned(session, project.id, row.id) or uncaptioned(session, project.id)
-    strip = _strip(session, row)
-    following = next((each for each in strip if each.id == next_id), None)
     return EditPage(
         project=project,
         counts=projects.counts(session, project.id),
-        caption_url=f"/images/{row.id}",
+        caption_url=f"/projects/{project.id}/label",
         row=row,
         position=position,
         total=total,
         previous_id=previous_id,
         next_id=next_id,
         next_missing_id=missing.id if missing and missing.id != row.id else None,
-        strip=strip,
-        preload=following.thumb.replace("/thumbs/", "/pictures/") if following else "",
+        strip=_strip(session, row),
+        picture=picture_url(row),
         labeling=PURPOSES[project.purpose].labeling,
-        place=_place(session, project, row),
+        place=place_of(row.size, target_of(session, project)),
         words=words or _words(row, project.trigger_word, None),
         image_id=row.id,
         repeats=str(row.repeats),
@@ -266,7 +222,7 @@ def _strip(session: Session, row: ImageRow) -> list[Neighbour]:
         Neighbour(
             id=each.id,
             name=each.name,
-            thumb=f"/media/thumbs/{each.sha256}.webp",
+            thumb=thumb_url(each),
             is_current=each.id == row.id,
             has_caption=bool((each.caption or "").strip()),
         )

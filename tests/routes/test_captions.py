@@ -1,10 +1,10 @@
-"""The caption editor: what it shows, what it saves, and what it never overwrites."""
+"""The plain caption page: what it shows, what it saves, and what it never overwrites."""
 
 import httpx
 import pytest
 from sqlalchemy import Engine
 
-from app.routes.captions import Part, place_of, split_trigger
+from app.routes.captions import Part, split_trigger
 from app.store import captions, history, images, projects
 from app.store.db import read, write
 from app.store.images import ImageRow, NewImage
@@ -38,19 +38,19 @@ async def test_the_editor_shows_words_place_and_neighbours(
 ) -> None:
     names = ["fox-a.png", "fox-b.png", "fox-c.png"]
     first, second, third = (add(store, project_id, name, "a fox" if name != "fox-c.png" else None) for name in names)
-    page = Html((await http.get(f"/images/{second}")).text)
+    page = Html((await http.get(f"/images/{second}/caption")).text)
     assert page.one("h1").text == "fox-b.png"
     assert page.one("textarea", id="text").text == "a fox"
     assert page.one("p", class_="training-text").text == "rdfx, a fox"
     assert page.one("mark").text == "rdfx"
-    assert page.one("a", id="previous").attrs["href"] == f"/images/{first}"
-    assert page.one("a", id="next").attrs["href"] == f"/images/{third}"
-    assert page.one("a", **{"data-key": "u"}).attrs["href"] == f"/images/{third}"
+    assert page.one("a", id="previous").attrs["href"] == f"/images/{first}/caption"
+    assert page.one("a", id="next").attrs["href"] == f"/images/{third}/caption"
+    assert page.one("a", **{"data-key": "u"}).attrs["href"] == f"/images/{third}/caption"
     assert "2 / 3" in page.one("div", class_="steps-end").text
     assert [each.attrs["href"] for each in page.all("a", class_="film-item")] == [
-        f"/images/{number}" for number in (first, second, third)
+        f"/images/{number}/caption" for number in (first, second, third)
     ]
-    last = Html((await http.get(f"/images/{third}")).text)
+    last = Html((await http.get(f"/images/{third}/caption")).text)
     assert not last.all("a", id="next")
     assert "No caption" in last.one("section", id="training-text").text
 
@@ -79,7 +79,7 @@ async def test_an_untouched_caption_stays_byte_for_byte(
     with read(store) as session:
         before = history.newest(session, project_id)
     answer = await http.post(f"/images/{image_id}/caption", data={"text": text, "known": text})
-    assert (answer.status_code, answer.headers["location"]) == (303, f"/images/{image_id}")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/images/{image_id}/caption")
     assert row(store, image_id).caption == "a fox,\r\non grass"
     with read(store) as session:
         assert history.newest(session, project_id) == before
@@ -144,7 +144,7 @@ async def test_what_people_write_never_becomes_markup(
     payload = "<img src=x onerror=alert(1)></textarea><script>alert(2)</script>\"'"
     image_id = add(store, project_id, f"{payload}.png")
     part = await http.post(f"/images/{image_id}/caption", data={"text": payload}, headers=htmx)
-    whole = await http.get(f"/images/{image_id}")
+    whole = await http.get(f"/images/{image_id}/caption")
     for answer in (part, whole):
         page = Html(answer.text)
         assert payload in page.one("p", class_="training-text").text
@@ -154,20 +154,27 @@ async def test_what_people_write_never_becomes_markup(
 
 
 async def test_going_back_never_brings_old_words(http: httpx.AsyncClient, project_id: int, image_id: int) -> None:
-    for url in (f"/images/{image_id}", f"/projects/{project_id}/images"):
+    for url in (f"/images/{image_id}/caption", f"/projects/{project_id}/images"):
         assert (await http.get(url)).headers["cache-control"] == "no-store"
 
 
-async def test_captions_begin_with_the_first_picture_that_has_none(
-    http: httpx.AsyncClient, store: Engine, project_id: int
-) -> None:
+async def test_captions_lead_to_the_labeling_screen(http: httpx.AsyncClient, store: Engine, project_id: int) -> None:
     url = f"/projects/{project_id}/captions"
     assert (await http.get(url)).headers["location"] == f"/projects/{project_id}/images"
-    first = add(store, project_id, "fox-a.png", "a fox")
-    second = add(store, project_id, "fox-b.png", " \n")
-    assert (await http.get(url)).headers["location"] == f"/images/{second}"
-    await http.post(f"/images/{second}/caption", data={"text": "another"})
-    assert (await http.get(url)).headers["location"] == f"/images/{first}"
+    image_id = add(store, project_id, "fox-a.png", "a fox")
+    assert (await http.get(url)).headers["location"] == f"/projects/{project_id}/label"
+    leads = (await http.get(f"/images/{image_id}")).headers["location"]
+    assert leads == f"/projects/{project_id}/label?image={image_id}"
+    assert (await http.get("/images/99")).status_code == 404
+
+
+async def test_a_save_is_signed_with_the_name_of_the_browser(
+    http: httpx.AsyncClient, store: Engine, project_id: int, image_id: int
+) -> None:
+    http.cookies.set("studio-name", "Ann%20B.")
+    await http.post(f"/images/{image_id}/caption", data={"text": "a fox"})
+    with read(store) as session:
+        assert history.entries(session, project_id)[0].by == "Ann B."
 
 
 async def test_once_all_captions_are_there_training_comes_next(
@@ -176,10 +183,10 @@ async def test_once_all_captions_are_there_training_comes_next(
     first = add(store, project_id, "a.png", "a fox")
     path = f"/projects/{project_id}/train"
     assert "Set up training" in [
-        each.text for each in Html((await http.get(f"/images/{first}")).text).all("a", href=path)
+        each.text for each in Html((await http.get(f"/images/{first}/caption")).text).all("a", href=path)
     ]
     add(store, project_id, "b.png")
-    page = Html((await http.get(f"/images/{first}")).text)
+    page = Html((await http.get(f"/images/{first}/caption")).text)
     assert "Set up training" not in page.source
     assert "Next without a caption" in page.source
 
@@ -188,24 +195,16 @@ async def test_a_heavy_crop_and_a_small_picture_are_said(
     http: httpx.AsyncClient, store: Engine, project_id: int
 ) -> None:
     wide = add(store, project_id, "wide.png", "x", width_px=8192)
-    page = (await http.get(f"/images/{wide}")).text
+    page = (await http.get(f"/images/{wide}/caption")).text
     assert "Trains at <strong>1024 × 256</strong>" in page
     assert "50 % is cut away, left and right" in page
     with write(store) as session:
         new = NewImage("e" * 64, "png", 1, 100, 100, "small.png")
         small = images.add(session, project_id, new, "x", "you")[0].id
         projects.update(session, project_id, trigger_word="")
-    page = (await http.get(f"/images/{small}")).text
+    page = (await http.get(f"/images/{small}/caption")).text
     assert "Nothing is cut away" in page
     assert "has to be enlarged" in page
-
-
-def test_the_kept_box_is_in_the_pictures_own_pixels() -> None:
-    tall = ImageRow(1, 1, "tall.png", "a" * 64, "png", 1000, 2100, 1, None)
-    place = place_of(tall, 512, 64, "base")
-    assert (place.fit.bucket.width, place.fit.bucket.height) == (320, 704)
-    assert (place.kept.left, place.kept.top, place.kept.width, place.kept.height) == (21, 0, 955, 2100)
-    assert (place.lost_pct, place.lost_at) == (4, "left and right")
 
 
 def test_the_trigger_word_is_set_apart_wherever_it_stands_as_a_word() -> None:

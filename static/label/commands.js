@@ -1,0 +1,250 @@
+// What the commands do. Those that change images are about the marked ones, else about the one that is shown.
+import * as editor from "./editor.js";
+import * as filter from "./filter.js";
+import * as ghosts from "./ghosts.js";
+import * as merge from "./merge.js";
+import { lead } from "./panel.js";
+import * as pass from "./pass.js";
+import * as quick from "./quick.js";
+import * as sheet from "./sheet.js";
+import * as stage from "./stage.js";
+import { change, loaded, refresh } from "./rows.js";
+import { retryAll, settled, textOf, writeFields, writeText } from "./saving.js";
+import { addTag, apply, difference, hasTag, removeTag, tagsOf } from "./segments.js";
+import { byId, currentRow, mark, on, place, setIndex, show, state, step, targets, tell, toast, unmarkAll } from "./state.js";
+import { ask, reason } from "./net.js";
+
+let edited = { id: 0, before: "", after: "" };
+let copied = [];
+const many = (count) => (count === 1 ? "1 image" : `${count} images`);
+
+// Changes the words of every target; one that has not come yet is asked for first. `plan` gives the change for these rows.
+async function rewrite(plan) {
+  editor.flush();
+  const ids = targets();
+  const rows = await loaded(ids);
+  const [rewritten, said] = plan(rows);
+  let count = 0;
+  // Also what was typed while they came.
+  editor.flush();
+  for (const row of rows) {
+    const before = textOf(row.id);
+    const after = rewritten(before);
+    if (after === before) continue;
+    count += 1;
+    writeText(row.id, after);
+    tell("settled", row.id);
+  }
+  if (ids.length > 1 || !count) toast(count ? `${said}: ${many(count)}` : "Nothing to change here.");
+}
+
+async function set(fields, values, ids = targets()) {
+  editor.flush();
+  for (const row of await loaded(ids)) {
+    writeFields(row.id, typeof fields === "function" ? fields(row) : fields);
+    change(row.id, typeof values === "function" ? values(row) : values);
+  }
+}
+
+const repeats = (by) => (row) => Math.min(1000, Math.max(1, row.repeats + by));
+const more = (by) => set((row) => ({ repeats: repeats(by)(row) }), (row) => ({ repeats: repeats(by)(row) }));
+
+// All targets become what the first of them is not.
+async function split() {
+  const ids = targets();
+  const [first] = await loaded(ids.slice(0, 1));
+  const next = first?.split === "train" ? "held-out" : "train";
+  return set({ split: next }, { split: next }, ids);
+}
+
+// The next image comes at once, even while the row of this one is still on its way.
+function reviewed() {
+  set({ reviewed: "on" }, { reviewed_by: state.person || "you" });
+  if (!state.marked.size) step(1);
+}
+
+async function remove() {
+  editor.flush();
+  const ids = targets();
+  if (!ids.length) return;
+  const gone = new Set(ids);
+  state.marked.clear();
+  const waiting = loaded(ids);
+  for (const id of ids) state.leaving.add(id);
+  setIndex(state.ids.filter((id) => !gone.has(id)), state.total - gone.size);
+  const rows = await waiting;
+  for (const row of rows) writeFields(row.id, { removed: "on" });
+  toast(rows.length === 1 ? `${rows[0].name} is out of the project. Ctrl Z brings it back.` : `${many(rows.length)} are out of the project. Ctrl Z brings them back one by one.`);
+}
+
+async function travel(verb) {
+  editor.flush();
+  if (!(await settled())) return toast("Some words are not saved yet; undo works on what is saved.", "warn");
+  const answer = await ask(`${state.url}/${verb}`, { form: {} });
+  if (answer.status !== 200) return toast(answer.status === 404 || answer.status === 409 || answer.status === 422 ? reason(answer) : `That did not work: ${reason(answer)}.`, "warn");
+  const { said, images, can_undo, can_redo } = answer.body;
+  byId("undo").disabled = !can_undo;
+  byId("redo").disabled = !can_redo;
+  toast(said, "ok");
+  for (const id of images) {
+    state.leaving.delete(id);
+    if (!state.places.has(id)) state.rows.delete(id);
+  }
+  await refresh(images.filter((id) => state.rows.has(id)));
+  await filter.load();
+  if (images.length === 1 && state.places.has(images[0]) && state.mode === "nav") show(images[0]);
+  for (const id of images) tell("settled", id);
+  tell("saving", 0);
+}
+
+export async function history() {
+  const { status, body } = await ask(`${state.url}/history.json`);
+  if (status !== 200) return;
+  for (const verb of ["undo", "redo"]) {
+    byId(verb).disabled = !body[verb];
+    byId(verb).title = body[verb] ? `${verb === "undo" ? "Undo" : "Redo"}: ${body[verb]}` : `Nothing to ${verb}`;
+  }
+}
+
+// `terms` are tried in turn: the first may need what this project lacks, such as a tokenizer.
+async function next(terms, isWanted, none) {
+  const [at, from] = [place(), state.current];
+  const near = state.ids.slice(at + 1, at + 40).find((id) => state.rows.has(id) && isWanted(state.rows.get(id)));
+  if (near) return show(near);
+  let ids = null;
+  for (const term of terms) ids ??= await filter.find(term);
+  // Whoever has gone on meanwhile is not called back.
+  if (state.current !== from || state.mode !== "nav") return;
+  ids ??= state.ids.filter((each) => state.rows.has(each) && isWanted(state.rows.get(each)));
+  const id = ids.find((each) => (state.places.get(each) ?? -1) > at) ?? ids.find((each) => each !== state.current && state.places.has(each));
+  if (id) show(id);
+  else toast(none);
+}
+
+function toggleQuick(digit) {
+  const tag = quick.quickTag(digit);
+  if (!tag) return quick.edit();
+  return rewrite((rows) => {
+    // Some have it, some have not: then all get it.
+    const everyHas = rows.every((row) => hasTag(textOf(row.id), tag));
+    return [(text) => (everyHas ? removeTag(text, tag) : addTag(text, tag)), `${everyHas ? "Without" : "With"} “${tag}”`];
+  });
+}
+
+function copy() {
+  editor.flush();
+  copied = tagsOf(textOf(state.current));
+  toast(copied.length ? `Copied ${copied.length} ${copied.length === 1 ? "tag" : "tags"}: ${copied.join(", ").slice(0, 80)}` : "This caption has no tags.");
+}
+
+function repeat() {
+  const last = difference(edited.before, edited.after);
+  if (!last.added.length && !last.removed.length) return toast("No edit to repeat yet.");
+  return rewrite(() => [(text) => apply(text, last), "Done again"]);
+}
+
+function extend(by) {
+  if (state.current) mark(state.current, true);
+  step(by);
+  if (state.current) mark(state.current, true);
+}
+
+function writeOn(by) {
+  step(by);
+  editor.enter();
+}
+
+function writeReviewed() {
+  set({ reviewed: "on" }, { reviewed_by: state.person || "you" });
+  writeOn(1);
+}
+
+function collapse() {
+  const root = byId("label");
+  root.toggleAttribute("data-narrow");
+}
+
+const go = (id) => byId(id).click();
+
+export const actions = {
+  next: () => step(1),
+  previous: () => step(-1),
+  first: () => step(-Infinity),
+  last: () => step(Infinity),
+  "far-next": () => step(10),
+  "far-previous": () => step(-10),
+  unreviewed: () => next(["-is:reviewed"], (row) => !row.reviewed_by, "Every image here is reviewed."),
+  error: () => next(["(is:untagged or tokens:>75)", "is:untagged"], (row) => !textOf(row.id).trim(), "No caption here has a problem."),
+  edit: editor.enter,
+  mark: () => mark(state.current, !state.marked.has(state.current)),
+  "mark-next": () => extend(1),
+  "mark-previous": () => extend(-1),
+  "mark-all": () => {
+    state.marked = new Set(state.ids);
+    tell("marked");
+  },
+  "dismiss-all": () => filter.closePops() || unmarkAll(),
+  back: filter.closePops,
+  reviewed,
+  unreview: () => set({ reviewed: "off" }, { reviewed_by: null }),
+  split,
+  more: () => more(1),
+  fewer: () => more(-1),
+  remove,
+  undo: () => travel("undo"),
+  redo: () => travel("redo"),
+  repeat,
+  copy,
+  paste: () => (copied.length ? rewrite(() => [(text) => apply(text, { added: copied, removed: [] }), "Pasted"]) : toast("Copy the tags of an image first.")),
+  ...Object.fromEntries([1, 2, 3, 4, 5, 6, 7, 8, 9].map((digit) => [`quick-${digit}`, () => toggleQuick(digit)])),
+  "quick-edit": quick.edit,
+  accept: () => (ghosts.has() ? ghosts.acceptAll() : toast("No suggestions for this image.")),
+  choose: () => (ghosts.has() ? ghosts.choose() : toast("No suggestions for this image.")),
+  dismiss: () => (ghosts.has() ? ghosts.dismiss() : toast("No suggestions for this image.")),
+  pass: pass.begin,
+  filter: filter.focus,
+  facets: filter.facets,
+  saved: filter.saved,
+  bulk: () => (filter.isUsable() ? go("open-bulk") : toast("The filter cannot be read; a bulk edit waits until it can.", "warn")),
+  tags: () => lead(`${state.url}/tags`),
+  versions: () => lead(`${state.url}/versions`),
+  polish: () => go("open-polish"),
+  size: stage.toggleSize,
+  loupe: stage.toggleLoupe,
+  overlay: stage.toggleOverlay,
+  "pan-left": () => stage.pan(-1, 0),
+  "pan-right": () => stage.pan(1, 0),
+  "pan-up": () => stage.pan(0, -1),
+  "pan-down": () => stage.pan(0, 1),
+  collapse,
+  merge: merge.decide,
+  retry: retryAll,
+  person: () => go("person-open"),
+  palette: sheet.openPalette,
+  sheet: sheet.openSheet,
+  leave: editor.leave,
+  "write-next": () => writeOn(1),
+  "write-previous": () => writeOn(-1),
+  "write-reviewed": writeReviewed,
+  "tag-earlier": () => editor.shift(-1),
+  "tag-later": () => editor.shift(1),
+  "pass-yes": pass.yes,
+  "pass-no": pass.no,
+  "pass-skip": () => step(1),
+  "pass-back": () => step(-1),
+  "pass-size": stage.toggleSize,
+  "pass-end": pass.end,
+};
+
+export function start() {
+  on("edited", ({ id, before, after }) => {
+    edited = { id, before: edited.id === id ? edited.before : before, after };
+  });
+  on("leave", () => {
+    if (edited.id) edited = { ...edited, id: 0 };
+  });
+  for (const [id, name] of [["undo", "undo"], ["redo", "redo"], ["fact-reviewed", "reviewed"], ["fact-split", "split"], ["fact-fewer", "fewer"], ["fact-more", "more"], ["fact-remove", "remove"]]) {
+    byId(id).addEventListener("click", () => (id === "fact-reviewed" && currentRow()?.reviewed_by ? actions.unreview() : actions[name]()));
+  }
+  quick.start(toggleQuick);
+}

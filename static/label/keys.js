@@ -1,0 +1,86 @@
+// From a key to a command. Browsing, letters are commands; writing, they are letters, and no key that types is ever taken.
+import * as completion from "./completion.js";
+import { commands, keysOf, nameOf, shownKey } from "./keymap.js";
+import { byId, on, state } from "./state.js";
+
+const CHORD_MS = 1500;
+let actions = {};
+let first = "";
+let timer = 0;
+
+const isField = (element) => element.matches("textarea, select, [contenteditable], input:not([type=checkbox], [type=radio], [type=button], [type=submit])");
+
+function forget() {
+  clearTimeout(timer);
+  first = "";
+  hint();
+}
+
+function find(name) {
+  return commands.find((each) => each.mode === state.mode && keysOf(each).includes(name));
+}
+
+function begins(name) {
+  return commands.some((each) => each.mode === state.mode && keysOf(each).some((key) => key.startsWith(`${name} `)));
+}
+
+function pressed(event) {
+  // While an input method composes, every key is its own.
+  if (event.isComposing || event.keyCode === 229 || !(event.target instanceof Element)) return;
+  if (event.target.closest("dialog") || document.querySelector("dialog[open]")) return;
+  if (["Control", "Shift", "Alt", "Meta", "AltGraph", "CapsLock", "Dead"].includes(event.key)) return;
+  if (used(event)) {
+    event.preventDefault();
+    event.stopPropagation();
+  }
+}
+
+function used(event) {
+  const { target } = event;
+  const isCaption = target === byId("caption");
+  if (isCaption && completion.key(event)) return true;
+  if (!isCaption && isField(target)) return event.key === "Escape" ? back() : false;
+  // A focused button or link is pressed by its own keys.
+  if (["Enter", " "].includes(event.key) && target.matches("a[href], button, summary, [role=button]") && !event.ctrlKey) return false;
+  const name = first ? `${first} ${nameOf(event)}` : nameOf(event);
+  const command = find(name);
+  if (!command && !first && begins(name)) {
+    first = name;
+    timer = setTimeout(forget, CHORD_MS);
+    hint();
+    return true;
+  }
+  const wasChord = Boolean(first);
+  forget();
+  if (!command) return wasChord;
+  actions[command.id]();
+  return true;
+}
+
+function back() {
+  if (!actions.back()) byId("grid").focus({ preventScroll: true });
+  return true;
+}
+
+function hint() {
+  const told = byId("status-keys");
+  if (first) return (told.textContent = `${shownKey(first)} …`);
+  const [help] = commands.filter((each) => each.id === "sheet").flatMap(keysOf);
+  const words = {
+    nav: [["edit", "write"], ["reviewed", "reviewed"], ["filter", "filter"], ["palette", "commands"]],
+    edit: [["leave", "done"], ["write-next", "next"]],
+    pass: [["pass-yes", "yes"], ["pass-no", "no"], ["pass-end", "end"]],
+  }[state.mode].map(([id, word]) => {
+    const [key] = commands.filter((each) => each.id === id).flatMap(keysOf);
+    return key ? `${shownKey(key)} ${word}` : "";
+  });
+  told.textContent = [...words.filter(Boolean), state.mode === "edit" || !help ? "" : `${shownKey(help)} all keys`].filter(Boolean).join(" · ");
+}
+
+export function start(table) {
+  actions = table;
+  addEventListener("keydown", pressed, true);
+  on("mode", forget);
+  on("keys", hint);
+  hint();
+}

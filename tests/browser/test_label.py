@@ -1,0 +1,314 @@
+"""The labeling screen in a real browser: keyboard alone, a slow server, two people, a full disk, a large dataset."""
+
+import resource
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from app.config import Settings
+from app.store import projects
+from app.store.db import migrate, open_engine, write
+from tests.browser.conftest import PATIENCE_MS
+from tests.drawing import picture
+from tests.studio import Studio, until
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+SLOW = """
+const real = window.fetch;
+window.fetch = async (...asked) => {
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  return real(...asked);
+};
+"""
+"""Every answer of the server is 300 ms late."""
+POINTERS = """
+window.pointers = 0;
+for (const name of ["pointerdown", "pointermove", "mousedown", "mousemove", "wheel", "touchstart"]) {
+  addEventListener(name, () => { window.pointers += 1; }, true);
+}
+"""
+LARGE = 20_000
+
+
+@pytest.fixture
+def idle_studio(tmp_path: Path) -> Iterator[Studio]:
+    """A studio without a worker."""
+    started = Studio(tmp_path / "idle", "--no-worker")
+    yield started
+    started.end()
+
+
+@pytest.fixture
+def context(browser: Browser, idle_studio: Studio) -> Iterator[BrowserContext]:
+    """A browser profile of its own on the idle studio."""
+    made = browser.new_context(base_url=idle_studio.address, viewport={"width": 1280, "height": 720})
+    made.set_default_timeout(PATIENCE_MS)
+    yield made
+    made.close()
+
+
+def fill(studio: Studio, captions: list[str]) -> int:
+    """Make a project with one image a caption; return its id."""
+    with httpx.Client(base_url=studio.address, headers={"X-LoRA-Studio": "1"}, timeout=30) as client:
+        made = client.post("/projects", data={"name": "Foxes", "purpose": "character", "trigger_word": "rdfx"})
+        project_id = int(made.headers["location"].split("/")[2])
+        for place, caption in enumerate(captions):
+            for name, data in ((f"{place:03}.txt", caption.encode()), (f"{place:03}.png", picture(place, 48, 48))):
+                sent = client.post(
+                    f"/projects/{project_id}/images", content=data, headers={"X-File-Name": name, "HX-Request": "true"}
+                )
+                assert sent.status_code == 200, sent.text
+    return project_id
+
+
+def kept(studio: Studio) -> dict[str, str]:
+    """The captions in the store, by the names of their images."""
+    with sqlite3.connect(f"file:{Settings(data=studio.data).store_path}?mode=ro", uri=True) as connection:
+        return dict(connection.execute("SELECT name, text FROM image JOIN caption ON image_id = image.id").fetchall())
+
+
+def open_screen(page: Page, project_id: int) -> None:
+    """Open the screen at its first image."""
+    page.goto(f"/projects/{project_id}/label")
+    page.locator(".label-tile").first.wait_for()
+    expect(page.locator("#status-place")).to_contain_text("/")
+    page.keyboard.press("g")
+    page.keyboard.press("g")
+    expect(page.locator("#status-place")).to_contain_text("1/")
+
+
+def all_saved(page: Page) -> None:
+    """Wait until nothing is on its way any more."""
+    expect(page.locator("#status-saving")).to_contain_text("saved", timeout=60_000)
+    expect(page.locator("#status-saving")).not_to_contain_text("not saved")
+
+
+@pytest.mark.parametrize("count", [40, pytest.param(200, marks=pytest.mark.bench)])
+def test_many_images_by_keyboard_with_a_slow_server(context: BrowserContext, idle_studio: Studio, count: int) -> None:
+    project_id = fill(idle_studio, [f"fox {place}, grass" for place in range(count)])
+    page = context.new_page()
+    page.add_init_script(SLOW + POINTERS)
+    open_screen(page, project_id)
+    page.keyboard.press("q")
+    page.keyboard.press("q")
+    page.keyboard.type("night")
+    page.keyboard.press("Tab")
+    page.keyboard.type("grass")
+    page.keyboard.press("Enter")
+    for place in range(count):
+        # Five corrections: a word typed, a quick tag added, one taken away, a repeat more, reviewed and on.
+        page.keyboard.press("Enter")
+        page.keyboard.type(f", no{place}")
+        page.keyboard.press("Escape")
+        for key in "q1q2+y":
+            page.keyboard.press(key)
+    all_saved(page)
+    until(lambda: len(kept(idle_studio)) == count, "the captions", 30)
+    assert kept(idle_studio) == {f"{n:03}.png": f"fox {n}, no{n}, night" for n in range(count)}
+    assert page.evaluate("window.pointers") == 0
+
+
+def test_fast_paging_puts_no_words_on_a_wrong_image(context: BrowserContext, idle_studio: Studio) -> None:
+    count = 45
+    project_id = fill(idle_studio, [f"fox {place}" for place in range(count)])
+    page = context.new_page()
+    page.add_init_script(SLOW)
+    open_screen(page, project_id)
+    page.keyboard.press("Enter")
+    page.keyboard.type(", first")
+    page.keyboard.press("Escape")
+    for _ in range(20):
+        page.keyboard.press("j")
+        page.wait_for_timeout(33)
+    # The same while writing: every image gets a word of its own between two keys.
+    page.keyboard.press("Enter")
+    for place in range(20, 40):
+        page.keyboard.type(f", x{place}")
+        page.keyboard.press("PageDown")
+    page.keyboard.press("Escape")
+    all_saved(page)
+    wanted = {f"{n:03}.png": f"fox {n}" + (f", x{n}" if 20 <= n < 40 else "") for n in range(count)}
+    assert kept(idle_studio) == wanted | {"000.png": "fox 0, first"}
+
+
+def test_two_tabs_on_one_image_merge(context: BrowserContext, idle_studio: Studio) -> None:
+    project_id = fill(idle_studio, ["fox, grass"])
+    mine, theirs = context.new_page(), context.new_page()
+    for page in (mine, theirs):
+        open_screen(page, project_id)
+    theirs.bring_to_front()
+    theirs.keyboard.press("Enter")
+    theirs.keyboard.type(", snow")
+    theirs.keyboard.press("Escape")
+    all_saved(theirs)
+    mine.bring_to_front()
+    mine.keyboard.press("Enter")
+    mine.keyboard.type(", night")
+    mine.keyboard.press("Escape")
+    dialog = mine.locator("#merge-dialog")
+    expect(dialog).to_be_visible()
+    expect(dialog.locator("#merge-yours")).to_have_text("fox, grass, night")
+    expect(dialog.locator("#merge-theirs")).to_have_text("fox, grass, snow")
+    assert kept(idle_studio) == {"000.png": "fox, grass, snow"}
+    mine.keyboard.press("3")
+    expect(dialog).to_be_hidden()
+    all_saved(mine)
+    assert kept(idle_studio) == {"000.png": "fox, grass, snow, night"}
+    expect(mine.locator("#caption")).to_have_value("fox, grass, snow, night")
+
+
+def test_a_full_disk_keeps_the_words_until_there_is_room(context: BrowserContext, idle_studio: Studio) -> None:
+    project_id = fill(idle_studio, ["fox", "hare"])
+    page = context.new_page()
+    open_screen(page, project_id)
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.prlimit(idle_studio.process.pid, resource.RLIMIT_FSIZE, (1, hard))
+    page.keyboard.press("Enter")
+    page.keyboard.type(", snow")
+    page.keyboard.press("Escape")
+    expect(page.locator("#status-saving")).to_contain_text("1 not saved")
+    expect(page.locator("#problem")).to_contain_text("disk")
+    expect(page.locator("#caption")).to_have_value("fox, snow")
+    assert kept(idle_studio)["000.png"] == "fox"
+    # Leaving is asked about, and what is not saved outlives a reload of the tab.
+    asked: list[str] = []
+    page.once("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept())[0])
+    page.reload()
+    assert asked == ["beforeunload"]
+    expect(page.locator("#caption")).to_have_value("fox, snow")
+    resource.prlimit(idle_studio.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+    all_saved(page)
+    assert kept(idle_studio) == {"000.png": "fox, snow", "001.png": "hare"}
+
+
+def test_completion_takes_no_key_that_types(context: BrowserContext, idle_studio: Studio) -> None:
+    project_id = fill(idle_studio, ["", "red fox, red dress, quartz river"])
+    page = context.new_page()
+    open_screen(page, project_id)
+    page.keyboard.press("Enter")
+    words = "red fox sitting, quartz river\nA red fox; is it red? (yes)"
+    page.keyboard.type(words, delay=15)
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    expect(page.locator("#caption")).to_have_value(words)
+    page.keyboard.press("Enter")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("quart")
+    expect(page.locator("#completion li").first).to_contain_text("quartz river")
+    # Enter takes only a chosen one; Tab takes the first.
+    page.keyboard.press("Enter")
+    expect(page.locator("#caption")).to_have_value("quart\n")
+    page.keyboard.press("Backspace")
+    # Pressed before the list has come, Tab takes the first of it all the same.
+    page.keyboard.press("Tab")
+    expect(page.locator("#caption")).to_have_value("quartz river, ")
+    page.keyboard.type("red")
+    expect(page.locator("#completion")).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Escape")
+    expect(page.locator("#completion")).to_be_hidden()
+    expect(page.locator("#status-mode")).to_have_text("Write")
+    page.keyboard.press("Escape")
+    expect(page.locator("#status-mode")).to_have_text("Browse")
+    all_saved(page)
+    assert kept(idle_studio)["000.png"] == "quartz river, red"
+
+
+def test_filter_mistake_undo_and_keys(context: BrowserContext, idle_studio: Studio) -> None:
+    project_id = fill(idle_studio, ["fox, snow", "hare", "fox, grass"])
+    page = context.new_page()
+    open_screen(page, project_id)
+    page.keyboard.press("/")
+    page.keyboard.type("fox")
+    expect(page.locator("#filter-note")).to_have_text("2 of 3")
+    page.keyboard.type(" (snow")
+    expect(page.locator("#filter")).to_have_attribute("aria-invalid", "true")
+    expect(page.locator("#filter-note")).to_contain_text("at 5")
+    expect(page.locator(".label-tile")).to_have_count(2)
+    expect(page.locator("#open-bulk")).to_have_attribute("aria-disabled", "true")
+    page.keyboard.type(")")
+    expect(page.locator("#filter-note")).to_have_text("1 of 3")
+    page.keyboard.press("Enter")
+    page.keyboard.press("x")
+    expect(page.locator("#status-place")).to_have_text("no image")
+    page.keyboard.press("Control+z")
+    expect(page.locator(".toast").last).to_contain_text("Undone")
+    expect(page.locator("#status-place")).to_have_text("1/1")
+    assert kept(idle_studio) == {"000.png": "fox, snow", "001.png": "hare", "002.png": "fox, grass"}
+    # A key of one's own: N for the next image.
+    page.keyboard.press("/")
+    page.keyboard.press("Control+a")
+    page.keyboard.press("Delete")
+    expect(page.locator("#status-place")).to_contain_text("/3")
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    page.get_by_role("button", name="Key for Next image", exact=True).press("Enter")
+    page.keyboard.press("n")
+    expect(page.locator("#sheet-note")).to_contain_text("N: Next image")
+    page.keyboard.press("Escape")
+    page.keyboard.press("n")
+    expect(page.locator("#status-place")).to_have_text("2/3")
+
+
+@pytest.fixture
+def large_studio(tmp_path: Path) -> Iterator[Studio]:
+    """A studio whose project has 20,000 images without files."""
+    settings = Settings(data=tmp_path / "large", starts_worker=False)
+    settings.make_folders()
+    migrate(settings)
+    engine = open_engine(settings.store_path)
+    with write(engine) as session:
+        project_id = projects.create(session, "Large", "style", "lrg", None).id
+    engine.dispose()
+    with sqlite3.connect(settings.store_path) as connection:
+        blobs = [(f"{n:064x}", "png", 1, 64, 64) for n in range(LARGE)]
+        connection.executemany(
+            "INSERT INTO blob (sha256, extension, size_bytes, width_px, height_px) VALUES (?, ?, ?, ?, ?)", blobs
+        )
+        images = [(project_id, f"{n:064x}", f"{n:05}.png", f"{n:05}.png", 1, 0) for n in range(LARGE)]
+        connection.executemany(
+            "INSERT INTO image (project_id, sha256, name, name_key, repeats, added_us) VALUES (?, ?, ?, ?, ?, ?)",
+            images,
+        )
+    started = Studio(settings.data, "--no-worker")
+    yield started
+    started.end()
+
+
+MEASURE = """async (key) => {
+  const told = document.getElementById("status-place");
+  const before = told.textContent;
+  const start = performance.now();
+  document.getElementById("grid").dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+  await new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+  return [performance.now() - start, told.textContent !== before];
+}"""
+"""How long it takes from a key to the painted change."""
+
+
+def test_twenty_thousand_images_stay_few_in_the_page(browser: Browser, large_studio: Studio) -> None:
+    context = browser.new_context(base_url=large_studio.address, viewport={"width": 1280, "height": 720})
+    page = context.new_page()
+    open_screen(page, 1)
+    expect(page.locator("#status-place")).to_have_text(f"1/{LARGE}")
+    times = []
+    for _ in range(30):
+        took, has_changed = page.evaluate(MEASURE, "j")
+        assert has_changed
+        times.append(took)
+    median = sorted(times)[len(times) // 2]
+    print(f"key to painted change: median {median:.0f} ms, worst {max(times):.0f} ms")
+    # The machine may be busy with other things: then the best of them tells what the screen needs.
+    assert min(times) < 50
+    assert median < 300
+    page.keyboard.press("Shift+G")
+    expect(page.locator(".label-tile.current")).to_have_attribute("title", f"{LARGE - 1:05}.png")
+    assert page.locator(".label-tile").count() < 60
+    page.locator("#grid").evaluate("list => { list.scrollTop = list.scrollHeight / 2; }")
+    assert page.locator(".label-tile").count() < 60
+    context.close()
