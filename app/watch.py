@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from app.contract.rundir import RunDir
 from app.contract.spec import AnySpec, RenderSpec, TrainSpec
 from app.contract.state import RunState
+from app.contract.suggestions import DOUBT, read_book
 from app.launch.draft import fields
 from app.review.grid import Grid
 from app.store.models import Run, now_us
@@ -109,6 +110,11 @@ def log_tail(folder: RunDir) -> str:
         text = text.partition("\n")[2]
     lines = [line.rstrip("\r").rpartition("\r")[2] for line in ANSI.sub("", text).split("\n")]
     return "\n".join(lines[-LOG_TAIL_LINES:]).strip("\n")
+
+
+def answer_count(folder: RunDir) -> int:
+    """Return how many suggestions a tag run has made."""
+    return sum(answer.category != DOUBT for line in read_book(folder) for answer in line.answers)
 
 
 def picture_count(folder: RunDir) -> int:

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from sqlalchemy import Engine
 
 from app.config import Settings
-from app.contract.spec import AnySpec, TrainSpec
+from app.contract.spec import AnySpec, RunKind, TagSpec, TrainSpec
 from app.contract.state import RunState, read_state
 from app.errors import AppError, NotFound
 from app.facts import recent_loss
@@ -27,6 +27,7 @@ from app.watch import (
     ListedRun,
     Point,
     Queue,
+    answer_count,
     extent,
     log_tail,
     newest_first,
@@ -44,6 +45,7 @@ router = APIRouter()
 PAGE_ROWS = 50
 CHART_POINTS = 2000
 SAMPLE_COLUMNS = 12
+SECTIONS: dict[RunKind, str] = {"train": "runs", "render": "review", "tag": "captions"}
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class RunList:
 
 @dataclass(frozen=True)
 class RunPage:
-    """One run: its row, its settings, and its state folded from the events so far."""
+    """One run: its row, its settings, and its state folded from the events so far; `answers` are a tag run's."""
 
     run: Run
     project: Project
@@ -83,6 +85,7 @@ class RunPage:
     hidden_columns: int
     pictures: int
     log_text: str
+    answers: int
     caption_url: str
 
 
@@ -112,7 +115,7 @@ def read_page(run_id: int, store: Store, settings: OwnSettings) -> RunPage:
         run=run,
         project=project,
         counts=counts,
-        section="runs" if run.kind == "train" else "review",
+        section=SECTIONS[run.kind],
         parent=parent,
         spec=spec,
         settings=settings_of(spec),
@@ -128,6 +131,7 @@ def read_page(run_id: int, store: Store, settings: OwnSettings) -> RunPage:
         hidden_columns=hidden,
         pictures=picture_count(folder),
         log_text=log_tail(folder),
+        answers=answer_count(folder) if run.kind == "tag" and state.is_over else 0,
         caption_url=f"/projects/{project.id}/captions",
     )
 
@@ -171,14 +175,26 @@ def progress(request: Request, this: Read) -> Response:
 
 @router.get("/runs/{run_id}/chart")
 def chart(request: Request, this: Read) -> Response:
-    """Draw the frame of the loss chart, which reads `losses`."""
+    """Draw the frame of the loss chart, which reads `losses`. Raises NotFound for a run that learns nothing."""
+    if not isinstance(this.spec, TrainSpec):
+        raise NotFound(f"{this.run.name} learns nothing, so it has no loss.", "See its own page.")
     return partial(request, "runs/chart", this)
 
 
 @router.get("/runs/{run_id}/samples")
 def samples(request: Request, this: Read) -> Response:
-    """Draw the sample images."""
+    """Draw the sample images. Raises NotFound for a run that draws none."""
+    if isinstance(this.spec, TagSpec):
+        raise NotFound(f"{this.run.name} draws no images.", "See the project's suggestions.")
     return partial(request, "runs/samples", this)
+
+
+@router.get("/runs/{run_id}/answers")
+def answers(request: Request, this: Read) -> Response:
+    """Draw what a model said. Raises NotFound for a run that asks none."""
+    if not isinstance(this.spec, TagSpec):
+        raise NotFound(f"{this.run.name} asks no model what it sees.", "See its own page.")
+    return partial(request, "runs/answers", this)
 
 
 @router.get("/runs/{run_id}/checkpoints")
