@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from app.contract.spec import Precision
-from worker.errors import BadSpec
+from app.contract import memory as plan
+from app.contract.spec import Precision, TrainSpec
+from app.contract.step_down import step_down
+from worker.errors import BadSpec, OutOfMemory
 
-SMALL_GPU_BYTES = 12 * 2**30
-TILED_ABOVE_PX = 512 * 512
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 MIXED = {torch.float32: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}
 
@@ -96,7 +96,56 @@ def untouched(models: Iterable[nn.Module]) -> Iterator[None]:
 
 
 def needs_tiles(device: torch.device, pixels: int) -> bool:
-    """Whether the VAE should work in tiles: large pictures on a small GPU."""
-    if device.type != "cuda" or pixels <= TILED_ABOVE_PX:
-        return False
-    return torch.cuda.get_device_properties(device).total_memory < SMALL_GPU_BYTES
+    """Whether the VAE should work in tiles: large pictures on a small GPU, or under a small limit."""
+    return device.type == "cuda" and plan.needs_tiles(pixels, card_bytes(device))
+
+
+def limit_memory(machine: Machine, limit_gb: float | None) -> None:
+    """Take no more of the GPU than the limit, so that more ends in words instead of spilling into main memory.
+
+    Call it before anything moves to the device. Without a limit the whole card is the limit.
+    """
+    if machine.device.type != "cuda":
+        return
+    total = torch.cuda.get_device_properties(machine.device).total_memory
+    share = min(1.0, limit_gb * plan.GB / total) if limit_gb else 1.0
+    torch.cuda.set_per_process_memory_fraction(share, machine.device)
+
+
+def card_bytes(device: torch.device) -> float:
+    """The GPU memory that this process may take."""
+    share = torch.cuda.get_per_process_memory_fraction(device)
+    return float(share * torch.cuda.get_device_properties(device).total_memory)
+
+
+def peak_bytes(device: torch.device) -> int:
+    """The most GPU memory this process has held since the last call, its own context not counted; 0 without a GPU."""
+    if device.type != "cuda":
+        return 0
+    peak = torch.cuda.max_memory_reserved(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    return peak
+
+
+@contextmanager
+def out_of_memory_in_words(spec: TrainSpec, device: torch.device) -> Iterator[None]:
+    """Turn running out of GPU memory into words with the change that would fit. Raises OutOfMemory."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        card = card_bytes(device) if device.type == "cuda" else plan.card_bytes(spec)
+        raise OutOfMemory(_ran_out(spec, card), less_memory(spec, card)) from error
+
+
+def _ran_out(spec: TrainSpec, card: float) -> str:
+    what = "limit" if spec.optimization.memory_limit_gb else "memory of the GPU"
+    return f"The run needs more than the {what} of {plan.gb_text(card)}."
+
+
+def less_memory(spec: TrainSpec, card: float) -> str:
+    """Say which change would fit, by the planner; where it thought that the run fits, the cheapest change there is."""
+    found = step_down(spec, card) or step_down(spec, plan.peak(spec, card) - 1)
+    if found is None or found.words == "nothing helps":
+        return "No setting makes it small enough; train on a GPU with more memory."
+    words = f"{found.words[:1].upper()}{found.words[1:]}: about {plan.gb_text(found.peak)} by our reckoning."
+    return f"{words} Close other programs that use the GPU, too."

@@ -9,7 +9,8 @@ from threading import Event
 from sqlalchemy import Engine
 
 from app.config import Settings
-from app.launch.bases import bundled, find, hash_base
+from app.launch.base_choices import remember
+from app.launch.bases import Look, bundled, hash_base, look
 from app.store import bases
 from app.store import settings as store_settings
 from app.store.db import read, write
@@ -21,11 +22,12 @@ FOLDER_SETTING = "base_folder"
 
 def scan(engine: Engine, folder: Path | None) -> None:
     """Find and list base models: the bundled one, and those under the folder; remember the folder."""
-    found = find(folder) if folder else []
+    seen = look(folder) if folder else Look()
     with write(engine) as session:
         if folder:
             store_settings.put(session, FOLDER_SETTING, str(folder))
-        bases.put_found(session, [bundled(), *found])
+            remember(session, seen)
+        bases.put_found(session, [bundled(), *seen.found])
 
 
 def known_folder(engine: Engine, settings: Settings) -> Path:

@@ -2,28 +2,44 @@
 
 import hashlib
 import json
-import struct
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from app.config import ROOT
+from app.contract.base_file import NotABase, Prediction, is_lora, is_vae, recognise
 from app.contract.families import FAMILIES, FamilyKey
+from app.contract.tensor_file import MALFORMED, BadTensorFile, read_header
 from app.errors import Invalid
 from app.store.bases import FoundBase
 
 BUNDLED = ROOT / "worker" / "mini" / "base"
-BUNDLED_NAME = "Tiny random base (bundled)"
-MAX_HEADER_BYTES = 8_000_000
+BUNDLED_NAME = "Emoji mini (bundled)"
 DEPTH = 3
+SIDECAR_CHARACTERS = 100_000
 PIPELINES: dict[str, FamilyKey] = {"StableDiffusionPipeline": "sd15", "StableDiffusionXLPipeline": "sdxl"}
-CROSS_ATTENTION_KEYS = (
-    "model.diffusion_model.input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight",
-    "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight",
+PICKLES = (".ckpt", ".pt", ".pth", ".bin")
+PICKLE_SENTENCE = (
+    "It is a pickle, which can run any program when it is opened, so it is not read. "
+    "Convert it to .safetensors with a tool you trust."
 )
-# What reading a file of another shape than expected raises; deep nesting ends in the last.
-MALFORMED = (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError)
-FAMILY_OF_WIDTH: dict[int, FamilyKey] = {768: "sd15", 2048: "sdxl"}
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A file that was looked at and cannot be a base, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass
+class Look:
+    """What a look at a folder found: bases, VAEs that may be chosen for them, and what only looks like a base."""
+
+    found: list[FoundBase] = field(default_factory=list)
+    vaes: list[Path] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
 
 
 def bundled() -> FoundBase:
@@ -36,27 +52,35 @@ def bundled() -> FoundBase:
 
 def find(folder: Path) -> list[FoundBase]:
     """Return the base models under a folder, at most three levels deep. Raises Invalid when it is no folder."""
+    return look(folder).found
+
+
+def look(folder: Path) -> Look:
+    """Look through a folder, at most three levels deep. Raises Invalid when it is no folder."""
     if not folder.is_dir():
         raise Invalid(
             f"{folder} is not a folder.",
             "Give the full path of the folder that holds your base models.",
             field="folder",
         )
-    return sorted(_walk(folder, DEPTH), key=lambda found: found.name.casefold())
+    seen = Look()
+    for path in _walk(folder, DEPTH):
+        _take(seen, path)
+    seen.found.sort(key=lambda found: found.name.casefold())
+    return seen
 
 
-def _walk(folder: Path, depth: int) -> Iterator[FoundBase]:
-    if (folder / "model_index.json").is_file():
-        if found := read_folder(folder):
-            yield found
+def _walk(folder: Path, depth: int) -> Iterator[Path]:
+    if (folder / "model_index.json").is_file() or _is_vae_folder(folder):
+        yield folder
         return
     for path in _entries(folder, is_top=depth == DEPTH):
         if path.name.startswith("."):
             continue
         if path.is_dir() and depth > 0:
             yield from _walk(path, depth - 1)
-        elif path.suffix == ".safetensors" and (found := read_single_file(path)):
-            yield found
+        elif path.suffix in (".safetensors", *PICKLES):
+            yield path
 
 
 def _entries(folder: Path, *, is_top: bool) -> list[Path]:
@@ -69,12 +93,50 @@ def _entries(folder: Path, *, is_top: bool) -> list[Path]:
         return []
 
 
+def _take(seen: Look, path: Path) -> None:
+    if path.is_dir():
+        if (path / "model_index.json").is_file():
+            seen.found += [found] if (found := read_folder(path)) else []
+        else:
+            seen.vaes.append(path)
+        return
+    if path.suffix in PICKLES:
+        seen.refused.append(Refused(path.name, PICKLE_SENTENCE))
+        return
+    try:
+        header = read_header(path)
+        if is_vae(header):
+            seen.vaes.append(path)
+        elif not is_lora(header):
+            seen.found.append(read_single_file(path))
+    except NotABase as error:
+        seen.refused.append(Refused(path.name, str(error)))
+    except BadTensorFile as error:
+        seen.refused.append(Refused(path.name, f"{str(error)[:1].upper()}{str(error)[1:]}."))
+    except OSError:
+        return
+
+
+def _is_vae_folder(path: Path) -> bool:
+    try:
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        return bool(config["_class_name"] == "AutoencoderKL")
+    except (OSError, *MALFORMED):
+        return False
+
+
 def read_at(path: Path) -> FoundBase:
     """Recognise the base model at a path. Raises Invalid saying what was found there instead."""
-    found = read_folder(path) if path.is_dir() else read_single_file(path) if path.is_file() else None
+    reason = ""
+    try:
+        found = read_folder(path) if path.is_dir() else read_single_file(path) if path.is_file() else None
+    except NotABase as error:
+        found, reason = None, f" {error}"
+    except (BadTensorFile, OSError) as error:
+        found, reason = None, f" {error}."
     if found is None:
         raise Invalid(
-            f"{path} is not a Stable Diffusion 1.5 or XL base model.",
+            f"{path} is not a Stable Diffusion 1.5 or XL base model.{reason}",
             "Give a diffusers folder (with model_index.json) or a single .safetensors file.",
         )
     return found
@@ -105,39 +167,38 @@ def read_folder(path: Path, name: str | None = None) -> FoundBase | None:
     )
 
 
-def read_single_file(path: Path) -> FoundBase | None:
-    """Recognise a single-file base by the width of its cross-attention; None for LoRAs and everything else."""
-    header = read_header(path)
-    try:
-        width = next((header[key]["shape"][1] for key in CROSS_ATTENTION_KEYS if key in header), None)
-        family = FAMILY_OF_WIDTH.get(width or 0)
-        size_bytes = path.stat().st_size
-    except (OSError, *MALFORMED):
-        return None
-    if family is None:
-        return None
+def read_single_file(path: Path) -> FoundBase:
+    """Recognise a single-file base. Raises NotABase or BadTensorFile in words, OSError when it cannot be read."""
+    if path.suffix in PICKLES:
+        raise NotABase(PICKLE_SENTENCE)
+    facts = recognise(read_header(path), _sidecar(path))
     return FoundBase(
         name=path.stem,
         path=str(path),
         layout="single-file",
-        family=family,
-        size_bytes=size_bytes,
-        resolution_px=FAMILIES[family].resolution_px,
+        family=facts.family,
+        size_bytes=path.stat().st_size,
+        resolution_px=FAMILIES[facts.family].resolution_px,
         is_bundled=False,
     )
 
 
-def read_header(path: Path) -> dict[str, dict[str, list[int]]]:
-    """Read a safetensors header without its tensors; empty for a file that has none of a sane length."""
+def prediction_of(path: Path) -> Prediction | None:
+    """What a base predicts, as its own files tell it; None when they cannot be read."""
     try:
-        with path.open("rb") as file:
-            length = struct.unpack("<Q", file.read(8))[0]
-            if length > MAX_HEADER_BYTES:
-                return {}
-            header = json.loads(file.read(length))
-    except (OSError, ValueError, RecursionError, struct.error):
-        return {}
-    return header if isinstance(header, dict) else {}
+        if path.is_file():
+            return recognise(read_header(path), _sidecar(path)).prediction
+        config = json.loads((path / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8"))
+        return "v_prediction" if config.get("prediction_type") == "v_prediction" else "epsilon"
+    except (OSError, BadTensorFile, NotABase, *MALFORMED):
+        return None
+
+
+def _sidecar(path: Path) -> str:
+    try:
+        return path.with_suffix(".yaml").read_text(encoding="utf-8", errors="replace")[:SIDECAR_CHARACTERS]
+    except OSError:
+        return ""
 
 
 def _weights(path: Path) -> list[Path]:

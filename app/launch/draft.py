@@ -1,63 +1,22 @@
-"""The training form: fields made from the spec, a draft of it with errors beside fields, and the spec in the end."""
+"""A draft of the training form: texts in, errors beside fields, and the spec in the end."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import ValidationError
 
 from app.contract.purposes import PURPOSES, PurposeKey
-from app.contract.spec import (
-    BaseModelRef,
-    Data,
-    Network,
-    Optimization,
-    Prompt,
-    Sampling,
-    Saving,
-    TrainSpec,
-    Validation,
-)
+from app.contract.spec import BaseModelRef, Prompt, TrainSpec
 from app.errors import Invalid
+from app.launch.controls import BLOCKS, CONTINUES, MODELS, Field, leaves
+from app.launch.controls import fields as fields
 from app.launch.presets import Preset, Value, presets_for
+from app.launch.written import read_blocks, read_continues
 
-FieldKind = Literal["int", "float", "choice", "bool", "text"]
-GROUPS: dict[str, type[BaseModel]] = {
-    "optimization": Optimization,
-    "network": Network,
-    "data": Data,
-    "sampling": Sampling,
-    "validation": Validation,
-    "saving": Saving,
-}
-MAIN = (
-    "optimization.steps",
-    "optimization.batch",
-    "optimization.learning_rate",
-    "network.rank",
-    "data.resolution_px",
-    "saving.every_steps",
-)
 DEFAULT_PRESET = "balanced"
 TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
 FALSE_WORDS = frozenset({"", "0", "false", "no", "off"})
 SAMPLE_SEED = 42
-
-
-@dataclass(frozen=True)
-class Field:
-    """One control of the form: dotted spec key, words, and how its text is read."""
-
-    key: str
-    label: str
-    help: str
-    kind: FieldKind
-    choices: tuple[str, ...] = ()
-    unit: str = ""
-    is_main: bool = False
-    is_optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,6 +29,7 @@ class Subject:
     base: BaseModelRef
     resolution_px: int
     image_count: int
+    held_out_count: int = 0
 
 
 @dataclass(frozen=True)
@@ -82,40 +42,11 @@ class Draft:
     spec: TrainSpec | None
 
 
-def fields() -> tuple[Field, ...]:
-    """Every control, main ones first in their order."""
-    found = [_field(f"{group}.{name}", info) for group, name, info in _leaves()]
-    order = {key: place for place, key in enumerate(MAIN)}
-    return tuple(sorted(found, key=lambda field: order.get(field.key, len(order))))
-
-
-def _leaves() -> Iterable[tuple[str, str, FieldInfo]]:
-    for group, model in GROUPS.items():
-        for name, info in model.model_fields.items():
-            if info.title:
-                yield group, name, info
-
-
-def _field(key: str, info: FieldInfo) -> Field:
-    annotation = info.annotation
-    choices = tuple(str(choice) for choice in get_args(annotation)) if get_origin(annotation) is Literal else ()
-    return Field(
-        key=key,
-        label=info.title or key,
-        help=info.description or "",
-        kind="choice" if choices else _kind(annotation),
-        choices=choices,
-        unit="px" if key.endswith("_px") else "steps" if key.endswith("every_steps") else "",
-        is_main=key in MAIN,
-        is_optional=type(None) in get_args(annotation),
+def presets_of(subject: Subject) -> tuple[Preset, ...]:
+    """The presets there are for a subject."""
+    return presets_for(
+        subject.purpose, subject.base.family, subject.resolution_px, subject.image_count, subject.held_out_count
     )
-
-
-def _kind(annotation: Any) -> FieldKind:
-    if get_origin(annotation) in (Union, UnionType):
-        annotation = next(part for part in get_args(annotation) if part is not type(None))
-    kinds: dict[Any, FieldKind] = {bool: "bool", int: "int", float: "float"}
-    return kinds.get(annotation, "text")
 
 
 def draft(subject: Subject, preset_key: str | None, texts: Mapping[str, str]) -> Draft:
@@ -123,11 +54,12 @@ def draft(subject: Subject, preset_key: str | None, texts: Mapping[str, str]) ->
 
     Besides spec keys, `texts` may hold `name` and `prompts` (one a line).
     """
-    presets = presets_for(subject.purpose, subject.base.family, subject.resolution_px, subject.image_count)
+    presets = presets_of(subject)
     by_key = {preset.key: preset for preset in presets}
     preset = by_key.get(preset_key or DEFAULT_PRESET, by_key[DEFAULT_PRESET])
     values = {"name": subject.project, "prompts": "\n".join(_prompts(subject))}
-    values |= {f"{group}.{name}": _text(info.default) for group, name, info in _leaves()}
+    values |= {BLOCKS: "", CONTINUES: ""}
+    values |= {key: _text(info.default) for key, info in leaves()}
     values |= {key: _text(value) for key, value in preset.values.items()}
     values |= {key: text.strip() for key, text in texts.items() if key in values}
     errors = {key: f"There is no setting called {key}." for key in texts if key not in values}
@@ -152,7 +84,7 @@ def _text(value: Value | None) -> str:
 
 
 def _spec(subject: Subject, values: Mapping[str, str]) -> tuple[TrainSpec | None, dict[str, str]]:
-    groups: dict[str, dict[str, object]] = {group: {} for group in GROUPS}
+    groups: dict[str, dict[str, object]] = {group: {} for group in MODELS}
     errors: dict[str, str] = {}
     for field in fields():
         group, name = field.key.split(".")
@@ -169,7 +101,19 @@ def _spec(subject: Subject, values: Mapping[str, str]) -> tuple[TrainSpec | None
         spec = _validated(subject, values["name"] or subject.project, groups)
     except ValidationError as refused:
         errors |= {".".join(str(part) for part in error["loc"][:2]): error["msg"] for error in refused.errors()}
+    else:
+        errors |= {key: text for key, text in _disagreements(spec).items() if key not in errors}
     return (None, errors) if errors else (spec, {})
+
+
+def _disagreements(spec: TrainSpec) -> dict[str, str]:
+    """What is right by itself and wrong together, by the key of the setting to change."""
+    settings, found = spec.optimization, {}
+    if settings.min_timestep > settings.max_timestep:
+        found["optimization.min_timestep"] = "The lowest timestep is above the highest."
+    if spec.base.family == "sd15" and settings.text_encoder_2_learning_rate:
+        found["optimization.text_encoder_2_learning_rate"] = "Stable Diffusion 1.5 has one text encoder only."
+    return found
 
 
 def _validated(subject: Subject, name: str, groups: dict[str, dict[str, object]]) -> TrainSpec:
@@ -186,6 +130,10 @@ def _validated(subject: Subject, name: str, groups: dict[str, dict[str, object]]
 
 
 def _read(field: Field, text: str) -> object:
+    if field.key == BLOCKS:
+        return read_blocks(text)
+    if field.key == CONTINUES:
+        return read_continues(text)
     if field.kind == "bool":
         word = text.lower()
         if word not in TRUE_WORDS | FALSE_WORDS:

@@ -15,6 +15,8 @@ from app.contract.rundir import DatasetRow, RunDir, publish
 from app.contract.spec import AnySpec, RenderSpec, TrainSpec, read_spec
 from app.contract.state import read_state
 from app.errors import Conflict, Invalid, NotFound, Unavailable
+from app.launch.bases import hash_base
+from app.launch.controls import CONTINUES
 from app.launch.freeze import freeze
 from app.store import history, images, projects, runs
 from app.store.db import read, write
@@ -58,28 +60,45 @@ def gone(folder: RunDir, name: str) -> NotFound:
 def start_training(settings: Settings, engine: Engine, project_id: int, spec: TrainSpec) -> Run:
     """Freeze the project's dataset, write the run folder and queue the run.
 
-    Raises Invalid when there are no images, or when the base model is a single file or not where it was.
+    Raises Invalid when there are no images that train, or when base model or VAE are not where they were.
     """
     if not Path(spec.base.path).exists():
         raise Invalid(
             f"The base model {spec.base.name} is no longer at {spec.base.path}.",
             "Name its folder again under Base models, or choose another base.",
         )
-    if Path(spec.base.path).is_file():
+    if spec.base.vae_path and not Path(spec.base.vae_path).exists():
         raise Invalid(
-            f"{spec.base.name} is a single file; training takes a diffusers folder so far.",
-            "Convert it to a diffusers folder, or choose another base.",
+            f"The VAE chosen for {spec.base.name} is no longer at {spec.base.vae_path}.",
+            "Choose another under Base models, or the base's own.",
             field="base_id",
         )
+    spec = _with_hash(spec)
     with read(engine) as session:
         # One moment of the store, so that the pinned version is that of these very captions.
         rows = images.training_rows(session, project_id)
         pinned = history.newest(session, project_id)
-    if not rows:
-        raise Invalid("The project has no images to train on.", "Add images first.")
+    if not any(row.split == "train" for row in rows):
+        hint = "Let some of its images train; now all are held out." if rows else "Add images first."
+        raise Invalid("The project has no images to train on.", hint)
     dataset = freeze(settings, spec, rows)
     with write(engine) as session:
         return _queue(settings, session, project_id, spec, dataset, history_id=pinned)
+
+
+def _with_hash(spec: TrainSpec) -> TrainSpec:
+    """Pin the LoRA that the run goes on from by its content."""
+    continues = spec.network.continues
+    if continues is None or continues.sha256:
+        return spec
+    path = Path(continues.path)
+    if not path.is_file():
+        raise Invalid(
+            f"There is no LoRA at {path} any more.", "Name another to continue from, or none.", field=CONTINUES
+        )
+    digest = hash_base(path)
+    pinned = continues.model_copy(update={"sha256": digest})
+    return spec.model_copy(update={"network": spec.network.model_copy(update={"continues": pinned})})
 
 
 def start_sweep(settings: Settings, engine: Engine, run_id: int, step: int, strengths: Sequence[float]) -> Run:

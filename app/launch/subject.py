@@ -4,8 +4,9 @@ from sqlalchemy.orm import Session
 
 from app.contract.spec import BaseModelRef
 from app.errors import Conflict
+from app.launch.base_choices import vae_of
 from app.launch.draft import Subject
-from app.store import projects
+from app.store import images, projects
 from app.store.models import Base
 
 
@@ -18,11 +19,19 @@ def subject_of(session: Session, project_id: int, base: Base) -> Subject:
     if not base.sha256:
         raise Conflict(f"{base.name} is still being hashed.", "Wait a moment, then try again.", "base_id")
     project = projects.get(session, project_id)
+    splits = [row.split for row in images.training_rows(session, project_id)]
     return Subject(
         project=project.name,
         purpose=project.purpose,
         trigger_word=project.trigger_word,
-        base=BaseModelRef(name=base.name, path=base.path, family=base.family, sha256=base.sha256),
+        base=BaseModelRef(
+            name=base.name,
+            path=base.path,
+            family=base.family,
+            sha256=base.sha256,
+            vae_path=vae_of(session, base.id),
+        ),
         resolution_px=base.resolution_px,
-        image_count=projects.counts(session, project_id).images,
+        image_count=splits.count("train"),
+        held_out_count=splits.count("held-out"),
     )

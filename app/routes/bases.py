@@ -8,19 +8,25 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from app.collect.files import full_path
 from app.config import Settings
 from app.contract.families import FAMILIES
 from app.errors import Invalid
+from app.launch.base_choices import Vae, choose_vae, refused, vae_of, vaes
 from app.launch.base_scan import known_folder
+from app.launch.bases import Refused, prediction_of
 from app.render import is_htmx, page, partial
 from app.store import bases
-from app.store.db import read
+from app.store.db import read, write
 from app.store.models import Base
 from app.wiring import OwnSettings, Scan, Store
 
 router = APIRouter()
+
+PREDICTIONS = {"epsilon": "noise (ε)", "v_prediction": "velocity (v)", None: "unknown"}
+"""What a denoiser answers with, in words."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,9 @@ class Listed:
 
     row: Base
     family_label: str
+    prediction: str
+    vaes: tuple[Vae, ...]
+    vae_path: str
 
     @property
     def is_hashing(self) -> bool:
@@ -43,6 +52,7 @@ class IndexPage:
     listed: Sequence[Listed]
     is_hashing: bool
     folder: str
+    refused: tuple[Refused, ...] = ()
     folder_error: str = ""
     was_scanned: bool = False
     area: str = "bases"
@@ -81,6 +91,18 @@ def scan(
     return page(request, "bases/index", shown, status)
 
 
+@router.post("/bases/{base_id}/vae")
+def choose(
+    request: Request, store: Store, settings: OwnSettings, base_id: int, vae: Annotated[str, Form()] = ""
+) -> Response:
+    """Choose the VAE that a base is used with; empty for its own."""
+    with write(store) as session:
+        choose_vae(session, base_id, vae)
+    if not is_htmx(request):
+        return RedirectResponse("/bases", 303)
+    return partial(request, "bases/listing", _index_page(store, settings))
+
+
 def read_folder(text: str) -> Path:
     """Return a full path. Raises Invalid for none and for one that starts nowhere."""
     path = full_path(text)
@@ -95,10 +117,23 @@ def read_folder(text: str) -> Path:
 
 def _index_page(store: Engine, settings: Settings, typed: str | None = None, error: str = "") -> IndexPage:
     with read(store) as session:
-        listed = [Listed(row, FAMILIES[row.family].label) for row in bases.listed(session)]
+        listed = [_listed(session, row) for row in bases.listed(session)]
+        turned_away = refused(session)
     return IndexPage(
         listed=listed,
         is_hashing=any(each.is_hashing for each in listed),
         folder=str(known_folder(store, settings)) if typed is None else typed,
+        refused=turned_away,
         folder_error=error,
+    )
+
+
+def _listed(session: Session, row: Base) -> Listed:
+    prediction = None if row.is_missing else prediction_of(Path(row.path))
+    return Listed(
+        row=row,
+        family_label=FAMILIES[row.family].label,
+        prediction=PREDICTIONS[prediction],
+        vaes=() if row.is_bundled else vaes(session, row.family),
+        vae_path=vae_of(session, row.id),
     )

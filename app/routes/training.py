@@ -2,23 +2,30 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
+from starlette.datastructures import UploadFile
 
 from app.config import Settings
 from app.contract.families import FAMILIES
-from app.errors import AppError, Conflict
-from app.launch.draft import Draft, Field, Subject, draft, fields
+from app.errors import AppError, Conflict, Invalid
+from app.launch.controls import GROUPS, Field, fields
+from app.launch.draft import Draft, Subject, draft, presets_of
+from app.launch.gpu import gpu_bytes
+from app.launch.outlook import Outlook, look_ahead
 from app.launch.plan import Plan
 from app.launch.plan import plan as make_plan
-from app.launch.presets import SMALL_BASE_PX, Preset, presets_for
+from app.launch.presets import SMALL_BASE_PX, Preset
+from app.launch.settings_import import MAX_CHARACTERS, Imported, read_settings
 from app.launch.start import start_training
 from app.launch.subject import subject_of
-from app.render import page, partial
+from app.render import is_htmx, page, partial
 from app.store import bases, images, projects
 from app.store.db import read
 from app.store.models import Base, Project
@@ -30,14 +37,6 @@ router = APIRouter()
 
 # What a person typed or chose that holds for every base and preset.
 KEPT = ("preset", "name", "prompts")
-SAMPLE_EVERY = "sampling.every_steps"
-GROUP_LABELS = {
-    "optimization": "Optimization",
-    "network": "The LoRA",
-    "data": "Images and captions",
-    "sampling": "Samples",
-    "saving": "Checkpoints",
-}
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,17 @@ class Blocker:
     text: str
     href: str = ""
     action: str = ""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Controls that belong together, behind the main ones."""
+
+    key: str
+    label: str
+    sentence: str
+    fields: tuple[Field, ...]
+    is_open: bool
 
 
 @dataclass(frozen=True)
@@ -64,8 +74,8 @@ class TrainingForm:
     draft: Draft | None
     plan: Plan | None
     main_fields: tuple[Field, ...]
-    more_groups: Mapping[str, tuple[Field, ...]]
-    more_is_open: bool
+    groups: tuple[Group, ...]
+    outlook: Outlook | None
     blockers: tuple[Blocker, ...]
     has_worker: bool
     caption_url: str
@@ -73,6 +83,10 @@ class TrainingForm:
     section: str = "train"
     refusal: AppError | None = None
     is_update: bool = False
+    imported: Imported | None = None
+    import_error: str = ""
+    import_text: str = ""
+    imported_labels: Mapping[str, str] = dataclass_field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -132,11 +146,36 @@ def create(request: Request, project_id: int, store: Store, settings: OwnSetting
     return RedirectResponse(f"/runs/{run.id}", 303)
 
 
+@router.post("/projects/{project_id}/train/import")
+async def take(request: Request, project_id: int, store: Store, settings: OwnSettings) -> Response:
+    """Fill the form from another trainer's settings, and say what mapped, what differs and what is left."""
+    async with request.form() as sent:
+        texts = {key: value for key, value in sent.multi_items() if isinstance(value, str)}
+        file = sent.get("file")
+        text = texts.get("settings", "")
+        if isinstance(file, UploadFile) and file.filename:
+            text = (await file.read(MAX_CHARACTERS * 4)).decode("utf-8-sig", "replace")
+    kept = {key: texts[key] for key in (*KEPT, "base_id") if key in texts}
+    try:
+        imported = read_settings(text)
+    except Invalid as refused:
+        shown = await run_in_threadpool(_fill, store, settings, project_id, kept)
+        told = f"{refused.message} {refused.hint}"
+        return _whole(request, replace(shown, import_error=told, import_text=text[:MAX_CHARACTERS]), 422)
+    filled = await run_in_threadpool(_fill, store, settings, project_id, kept | imported.values)
+    labels = {field.key: field.label for field in fields()} | {"prompts": "Sample prompts"}
+    return _whole(request, replace(filled, imported=imported, imported_labels=labels), 200)
+
+
+def _whole(request: Request, shown: TrainingForm, status: int) -> Response:
+    if is_htmx(request):
+        return partial(request, "training/whole", shown, status)
+    return page(request, "training/new", shown, status)
+
+
 def _fill(store: Engine, settings: Settings, project_id: int, texts: Mapping[str, str]) -> TrainingForm:
     with read(store) as session:
         found = _material(session, project_id, texts.get("base_id", ""))
-    main = tuple(field for field in fields() if _is_main(field))
-    rest = tuple(field for field in fields() if not _is_main(field))
     made = _draft(found.subject, texts) if found.subject else None
     errors = made.errors if made else {}
     base = found.base
@@ -148,12 +187,12 @@ def _fill(store: Engine, settings: Settings, project_id: int, texts: Mapping[str
         family_label=FAMILIES[base.family].label if base else "",
         is_hashing=base is not None and not base.is_missing and not base.sha256,
         is_toy=base is not None and base.resolution_px < SMALL_BASE_PX,
-        presets=_presets(found.subject) if found.subject else (),
+        presets=presets_of(found.subject) if found.subject else (),
         draft=made,
         plan=make_plan(made.spec, found.rows) if made and made.spec else None,
-        main_fields=main,
-        more_groups={label: _of_group(rest, group) for group, label in GROUP_LABELS.items() if _of_group(rest, group)},
-        more_is_open=any(field.key in errors for field in rest),
+        main_fields=tuple(field for field in fields() if field.is_main),
+        groups=_groups(errors),
+        outlook=_outlook(made, base),
         blockers=_blockers(found, errors),
         has_worker=bool(live_workers(settings.data)),
         caption_url=f"/projects/{project_id}/captions",
@@ -166,8 +205,20 @@ def _draft(subject: Subject, texts: Mapping[str, str]) -> Draft:
     return draft(subject, texts.get("preset"), {key: text for key, text in texts.items() if key in known})
 
 
-def _presets(subject: Subject) -> tuple[Preset, ...]:
-    return presets_for(subject.purpose, subject.base.family, subject.resolution_px, subject.image_count)
+def _groups(errors: Mapping[str, str]) -> tuple[Group, ...]:
+    rest = [field for field in fields() if not field.is_main]
+    return tuple(
+        Group(key, label, sentence, inside, any(field.key in errors for field in inside))
+        for key, label, sentence in GROUPS
+        if (inside := tuple(field for field in rest if field.group == key))
+    )
+
+
+def _outlook(made: Draft | None, base: Base | None) -> Outlook | None:
+    """The memory of a run on a full-size base; a miniature's is not worth a word."""
+    if made is None or made.spec is None or base is None or base.resolution_px < SMALL_BASE_PX:
+        return None
+    return look_ahead(made.spec, gpu_bytes())
 
 
 def _material(session: Session, project_id: int, base_text: str) -> Material:
@@ -193,26 +244,15 @@ def _material(session: Session, project_id: int, base_text: str) -> Material:
 def _chosen(listed: Sequence[Base], text: str, project_base_id: int | None) -> Base | None:
     """The base that was chosen here, else the project's, else the first that can be used (the bundled one is last)."""
     by_id = {str(base.id): base for base in listed}
-    usable = [base for base in listed if base.sha256 and not base.is_missing and base.layout == "diffusers"]
+    usable = [base for base in listed if base.sha256 and not base.is_missing]
     return by_id.get(text) or by_id.get(str(project_base_id)) or next(iter([*usable, *listed]), None)
-
-
-def _is_main(field: Field) -> bool:
-    return field.is_main or field.key == SAMPLE_EVERY
-
-
-def _of_group(controls: Sequence[Field], group: str) -> tuple[Field, ...]:
-    return tuple(field for field in controls if field.key.startswith(f"{group}."))
 
 
 def _blockers(found: Material, errors: Mapping[str, str]) -> tuple[Blocker, ...]:
     blockers = []
     if found.base is None:
         blockers.append(Blocker("No base model is listed yet.", "/bases", "Find base models"))
-    if found.base is not None and found.base.layout == "single-file":
-        text = f"{found.base.name} is a single file; training takes a diffusers folder so far."
-        blockers.append(Blocker(text, "/bases", "Base models"))
-    elif found.problem is not None:
+    if found.problem is not None:
         blockers.append(Blocker(f"{found.problem.message} {found.problem.hint}", "/bases", "Base models"))
     if not found.counts.images:
         href = f"/projects/{found.project.id}/images"

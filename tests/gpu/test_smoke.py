@@ -1,11 +1,9 @@
 """On a GPU: both families train in half precision as they do on the CPU, resume exactly, and stay within memory."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file
 from transformers import CLIPTextConfig, CLIPTextModel
@@ -13,10 +11,10 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from app.contract.families import FAMILIES, FamilyKey
 from app.contract.rundir import RunDir
 from app.contract.spec import TrainSpec
+from tests.worker import random_sd15 as recipe
 from tests.worker import tiny
 from worker.errors import Interrupted
 from worker.memory import choose_machine, on_device
-from tests.worker import random_sd15 as recipe
 from worker.train import train
 
 SMALL_GPU_BYTES = 8 * 2**30
@@ -27,14 +25,6 @@ pytestmark = [
     # diffusers hands torch tensors to numpy in a way that numpy 2 is going to refuse one day.
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def fresh_accelerate() -> Iterator[None]:
-    """accelerate keeps one precision a process; a run has its own process, a test has not."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def trained(folder: Path, spec: TrainSpec) -> RunDir:
@@ -68,7 +58,7 @@ def test_families_train_and_resume(tmp_path: Path, family: FamilyKey, precision:
     spec = tiny.make_spec(
         tiny.base_ref(family, tmp_path / "base"),
         optimization__precision=precision,
-        optimization__text_encoder_learning_rate=1e-4,
+        **tiny.text_rates(family, 1e-4),
         optimization__gradient_checkpointing=True,
     )
     unbroken = trained(tmp_path / "unbroken", spec)
@@ -91,8 +81,6 @@ def test_the_cpus_losses_are_the_gpus(tmp_path: Path, monkeypatch: pytest.Monkey
     )
     on_gpu = tiny.losses_of(trained(tmp_path / "gpu", spec))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
-    AcceleratorState._reset_state(reset_partial_state=True)
     on_cpu = tiny.losses_of(trained(tmp_path / "cpu", spec))
     assert on_gpu == pytest.approx(on_cpu, rel=2e-2)
 

@@ -2,6 +2,7 @@
 
 import json
 import struct
+from math import prod
 from pathlib import Path
 
 import pytest
@@ -9,16 +10,37 @@ from sqlalchemy import Engine
 
 from app.config import Settings
 from app.errors import Invalid
+from app.launch import base_choices
 from app.launch.base_scan import BaseScan, hash_listed, known_folder, scan
-from app.launch.bases import BUNDLED_NAME, bundled, find, hash_base, read_at
-from app.store import bases
-from app.store.db import read
+from app.launch.bases import BUNDLED, BUNDLED_NAME, bundled, find, hash_base, look, prediction_of, read_at
+from app.launch.subject import subject_of
+from app.store import bases, projects
+from app.store.db import read, write
+
+TEXTS = {
+    "sd15": ("cond_stage_model.transformer.text_model.final_layer_norm.bias",),
+    "sdxl": ("conditioner.embedders.0.transformer.text_model.x", "conditioner.embedders.1.model.ln_final.bias"),
+}
+ATTENTION = "model.diffusion_model.input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight"
+INPUT = "model.diffusion_model.input_blocks.0.0.weight"
 
 
-def single_file(path: Path, width: int) -> None:
-    key = "model.diffusion_model.input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight"
-    header = json.dumps({key: {"dtype": "F16", "shape": [640, width], "data_offsets": [0, 0]}}).encode()
-    path.write_bytes(struct.pack("<Q", len(header)) + header)
+def tensor_file(path: Path, shapes: dict[str, list[int]], metadata: dict[str, str] | None = None) -> None:
+    """A whole file of zeros in half precision."""
+    header: dict[str, object] = {"__metadata__": metadata} if metadata else {}
+    place = 0
+    for name, shape in shapes.items():
+        end = place + 2 * prod(shape)
+        header[name] = {"dtype": "F16", "shape": shape, "data_offsets": [place, end]}
+        place = end
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + bytes(place))
+
+
+def single_file(path: Path, width: int, channels: int = 4, **metadata: str) -> None:
+    texts = TEXTS["sdxl" if width == 2048 else "sd15"]
+    shapes = {ATTENTION: [2, width], INPUT: [2, channels, 3, 3], **{name: [2] for name in texts}}
+    tensor_file(path, shapes, metadata)
 
 
 def diffusers_folder(path: Path, pipeline: str) -> None:
@@ -105,11 +127,67 @@ def test_links_that_lead_nowhere_hide_no_base(tmp_path: Path) -> None:
 
 
 def test_a_header_of_another_shape_is_no_base(tmp_path: Path) -> None:
-    key = "model.diffusion_model.input_blocks.4.1.transformer_blocks.0.attn2.to_k.weight"
     for place, entry in enumerate(({}, {"shape": [1]}, {"shape": None}, [], None, {"shape": [1, [2]]})):
-        header = json.dumps({key: entry}).encode()
+        header = json.dumps({ATTENTION: entry}).encode()
         (tmp_path / f"{place}.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
-    assert find(tmp_path) == []
+    seen = look(tmp_path)
+    assert seen.found == []
+    assert len(seen.refused) == 6
+    assert all("makes no sense" in each.reason for each in seen.refused)
+
+
+def test_what_cannot_be_trained_on_is_named_and_loras_are_passed_over(tmp_path: Path) -> None:
+    single_file(tmp_path / "good.safetensors", 768)
+    single_file(tmp_path / "two.safetensors", 1024)
+    single_file(tmp_path / "refiner.safetensors", 1280)
+    single_file(tmp_path / "inpaint.safetensors", 768, channels=9)
+    tensor_file(tmp_path / "sd3.safetensors", {"model.diffusion_model.joint_blocks.0.x": [2]})
+    tensor_file(tmp_path / "lora.safetensors", {"lora_unet_down_blocks_0.lora_up.weight": [2, 2]})
+    (tmp_path / "old.ckpt").write_bytes(b"\x80\x04.")
+    (tmp_path / "cut.safetensors").write_bytes((tmp_path / "good.safetensors").read_bytes()[:-100])
+    seen = look(tmp_path)
+    assert [base.name for base in seen.found] == ["good"]
+    told = {each.name: each.reason for each in seen.refused}
+    words = {"two": "Stable Diffusion 2", "refiner": "SDXL refiner", "inpaint": "9 channels", "sd3": "Diffusion 3"}
+    assert all(word in told[f"{name}.safetensors"] for name, word in words.items())
+    assert "pickle" in told["old.ckpt"]
+    assert "cut short" in told["cut.safetensors"]
+    assert len(told) == 6
+    with pytest.raises(Invalid, match="9 channels"):
+        read_at(tmp_path / "inpaint.safetensors")
+
+
+def test_what_a_base_predicts_is_read_from_its_own_files(tmp_path: Path) -> None:
+    single_file(tmp_path / "plain.safetensors", 768)
+    single_file(tmp_path / "told.safetensors", 2048, **{"modelspec.prediction_type": "v"})
+    shapes = {ATTENTION: [2, 768], INPUT: [2, 4, 3, 3], TEXTS["sd15"][0]: [2], "v_pred": [0]}
+    tensor_file(tmp_path / "marked.safetensors", shapes)
+    found = {name: prediction_of(tmp_path / f"{name}.safetensors") for name in ("plain", "told", "marked", "gone")}
+    assert found == {"plain": "epsilon", "told": "v_prediction", "marked": "v_prediction", "gone": None}
+    assert prediction_of(BUNDLED) == "v_prediction"
+
+
+def test_a_vae_is_chosen_for_a_base_of_its_family(settings: Settings, engine: Engine, tmp_path: Path) -> None:
+    single_file(tmp_path / "good.safetensors", 768)
+    tensor_file(tmp_path / "mse.safetensors", {"encoder.conv_in.weight": [1], "decoder.conv_in.weight": [2, 4, 3, 3]})
+    for name, scale in (("xl", 0.13025), ("own", 0.18215)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(
+            json.dumps({"_class_name": "AutoencoderKL", "scaling_factor": scale})
+        )
+    scan(engine, tmp_path)
+    hash_listed(engine)
+    with write(engine) as session:
+        base = next(row for row in bases.listed(session) if row.name == "good")
+        offered = {vae.label: vae for vae in base_choices.vaes(session, "sd15")}
+        assert offered.keys() == {"mse", "own"}
+        base_choices.choose_vae(session, base.id, offered["mse"].key)
+        project = projects.create(session, "Fox", "style", "fxo", None)
+        assert subject_of(session, project.id, base).base.vae_path == str(tmp_path / "mse.safetensors")
+        with pytest.raises(Invalid, match="not among those"):
+            base_choices.choose_vae(session, base.id, "nonsense")
+        base_choices.choose_vae(session, base.id, "")
+        assert subject_of(session, project.id, base).base.vae_path == ""
 
 
 def test_a_base_that_goes_away_before_it_is_hashed_is_missing(

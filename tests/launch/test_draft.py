@@ -1,9 +1,14 @@
 """The training form: texts in, errors beside their fields, and no text lost."""
 
+import json
+import struct
+from pathlib import Path
+
 import pytest
 
-from app.contract.spec import BaseModelRef
-from app.launch.draft import Subject, draft, fields
+from app.contract.spec import BaseModelRef, BlockSetting
+from app.launch.controls import GROUPS, MAIN, bounds_of, fields, leaves
+from app.launch.draft import Subject, draft
 
 SUBJECT = Subject(
     project="Fox",
@@ -70,3 +75,61 @@ def test_an_error_stands_by_its_field_and_loses_no_other_text(key: str, text: st
 def test_every_wrong_field_is_told_at_once() -> None:
     made = draft(SUBJECT, None, {"optimization.steps": "-3", "network.rank": "abc", "data.resolution_px": "513"})
     assert set(made.errors) == {"optimization.steps", "network.rank", "data.resolution_px"}
+
+
+def test_every_field_has_its_place_and_says_its_bounds() -> None:
+    groups = {key for key, _, _ in GROUPS}
+    assert {field.key for field in fields() if field.is_main} == set(MAIN)
+    assert all(field.group in groups for field in fields())
+    told = {key: bounds_of(info) for key, info in leaves()}
+    assert told["network.rank"] == "From 1 to 256."
+    assert told["data.resolution_px"] == "From 32 to 2,048, in steps of 8."
+    assert told["network.dropout"] == "From 0 to less than 1."
+    assert told["network.alpha"] == "More than 0, at most 256."
+    assert told["optimization.max_grad_norm"] == "More than 0."
+    assert told["optimization.steps"] == "From 1 to 1,000,000."
+    assert told["network.uses_dora"] == ""
+
+
+def test_block_settings_are_written_a_line_each() -> None:
+    made = draft(SUBJECT, None, {"network.blocks": "down_blocks.0 4 0.5\nmid_block - 2\n\nup_blocks.3 0"})
+    assert made.spec is not None
+    assert made.spec.network.blocks == (
+        BlockSetting(prefix="down_blocks.0", rank=4, learning_rate_scale=0.5),
+        BlockSetting(prefix="mid_block", rank=None, learning_rate_scale=2),
+        BlockSetting(prefix="up_blocks.3", rank=0, learning_rate_scale=1),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("a 1\nb many", "Line 2"), ("a 300", "Line 1"), ("a 1 2 3", "Line 1"), ("a 1\na 2", "stands there twice")],
+)
+def test_a_wrong_line_of_block_settings_is_named(text: str, words: str) -> None:
+    assert words in draft(SUBJECT, None, {"network.blocks": text}).errors["network.blocks"]
+
+
+def lora_file(path: Path, name: str) -> Path:
+    header = json.dumps({name: {"dtype": "F16", "shape": [2], "data_offsets": [0, 4]}}).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
+    return path
+
+
+def test_a_run_goes_on_from_a_lora_file_alone(tmp_path: Path) -> None:
+    good = lora_file(tmp_path / "good.safetensors", "lora_unet_x.lora_up.weight")
+    made = draft(SUBJECT, None, {"network.continues": str(good)})
+    assert made.spec is not None
+    assert made.spec.network.continues is not None
+    assert made.spec.network.continues.path == str(good)
+    other = lora_file(tmp_path / "other.safetensors", "decoder.weight")
+    (tmp_path / "torn.safetensors").write_bytes(b"\xff" * 20)
+    for path, words in ((other, "holds no LoRA"), (tmp_path / "torn.safetensors", "no .safetensors file"),
+                        (tmp_path / "gone", "no file to read"), ("some/where", "full path")):  # fmt: skip
+        assert words in draft(SUBJECT, None, {"network.continues": str(path)}).errors["network.continues"]
+
+
+def test_settings_that_disagree_are_told_beside_the_one_to_change() -> None:
+    texts = {"optimization.min_timestep": "900", "optimization.max_timestep": "100"}
+    assert list(draft(SUBJECT, None, texts).errors) == ["optimization.min_timestep"]
+    second = {"optimization.text_encoder_2_learning_rate": "1e-5"}
+    assert "one text encoder" in next(iter(draft(SUBJECT, None, second).errors.values()))

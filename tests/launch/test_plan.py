@@ -28,6 +28,7 @@ def some_rows(random: Random) -> list[ImageRow]:
             height_px=random.randint(16, 3000),
             repeats=random.choice((1, 1, 2, 7)),
             caption=random.choice((None, "", "  ", "a fox, red")),
+            split=random.choice(("train", "train", "train", "held-out", "regularisation")) if number else "train",
         )
         for number in range(random.randint(1, 30))
     ]
@@ -66,12 +67,16 @@ def test_the_plan_counts_what_the_trainer_does(tmp_path: Path, seed: int) -> Non
     epoch = [visit.row for position in range(order.batches_per_epoch) for visit in order.batch(position)]
     batches = [batch for step in range(settings.steps) for batch in order.of_step(step)]
 
-    assert counted.images == len(frozen)
+    training = [row for row in frozen if row.split == "train"]
+    assert counted.images == len(training)
+    assert counted.regularisation == sum(row.split == "regularisation" for row in frozen)
+    assert counted.held_out == tuple(row.name for row in frozen if row.split == "held-out")
+    assert all(row.split != "held-out" for row in epoch)
     assert counted.batches_per_epoch == order.batches_per_epoch
     assert counted.visits == len(epoch)
     assert dict(counted.buckets) == Counter(row.bucket for row in epoch)
     assert counted.epochs == pytest.approx(len(batches) / order.batches_per_epoch)
-    assert counted.captioned == sum(row.text not in ("", spec.trigger_word) for row in frozen)
+    assert counted.captioned == sum(row.text not in ("", spec.trigger_word) for row in training)
     points = range(settings.steps + 1)
     assert counted.checkpoints == sum(is_due(step, spec.saving.every_steps, settings.steps) for step in points[1:])
     drawn = sum(is_due(step, spec.sampling.every_steps, settings.steps) for step in points)

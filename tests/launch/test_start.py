@@ -1,5 +1,6 @@
 """Making a run: folder first, row last; the dataset frozen as it was; the plan counts as the trainer does."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,12 @@ from app.contract.spec import RenderSpec, TrainSpec, read_spec
 from app.errors import Conflict, Invalid, NotFound
 from app.launch.draft import draft
 from app.launch.plan import plan
-from app.launch.start import run_dir, slug, start_sweep, start_training, stop
+from app.launch.start import read_settings, run_dir, slug, start_sweep, start_training, stop
 from app.launch.subject import subject_of
 from app.store import captions, images, runs
 from app.store.db import read, write
 from tests.drawing import bundled_base, project_with_images
+from tests.launch.test_draft import lora_file
 
 
 def made_spec(engine: Engine, project_id: int, **texts: str) -> TrainSpec:
@@ -67,6 +69,27 @@ def test_a_base_that_moved_is_said(settings: Settings, engine: Engine) -> None:
     moved = spec.model_copy(update={"base": spec.base.model_copy(update={"path": "/gone/base"})})
     with pytest.raises(Invalid, match="/gone/base"):
         start_training(settings, engine, project_id, moved)
+
+
+def test_what_a_run_goes_on_from_is_pinned_by_its_content(settings: Settings, engine: Engine, tmp_path: Path) -> None:
+    project_id = project_with_images(settings, engine, 1)
+    file = lora_file(tmp_path / "old.safetensors", "lora_unet_x.lora_up.weight")
+    spec = made_spec(engine, project_id, network__continues=str(file))
+    made = read_settings(run_dir(settings, start_training(settings, engine, project_id, spec)), "run")
+    assert isinstance(made, TrainSpec)
+    assert made.network.continues is not None
+    assert made.network.continues.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+    file.unlink()
+    with pytest.raises(Invalid, match=r"no LoRA at .*old\.safetensors"):
+        start_training(settings, engine, project_id, spec)
+
+
+def test_a_vae_that_went_away_is_said(settings: Settings, engine: Engine) -> None:
+    project_id = project_with_images(settings, engine, 1)
+    spec = made_spec(engine, project_id)
+    other = spec.model_copy(update={"base": spec.base.model_copy(update={"vae_path": "/gone/vae"})})
+    with pytest.raises(Invalid, match="/gone/vae"):
+        start_training(settings, engine, project_id, other)
 
 
 def test_the_plan_counts_batches_by_bucket(settings: Settings, engine: Engine) -> None:

@@ -12,6 +12,7 @@ from app.launch.bases import BUNDLED_NAME
 from app.store import bases
 from app.store.bases import FoundBase
 from app.store.db import read, write
+from tests.launch.test_bases import single_file
 from tests.routes.conftest import Html
 
 pytestmark = pytest.mark.anyio
@@ -32,9 +33,10 @@ def models(tmp_path: Path) -> Path:
 async def test_the_bundled_base_is_plainly_marked(http: httpx.AsyncClient) -> None:
     page = Html((await http.get("/bases")).text)
     (row,) = [each for each in page.all("tr") if BUNDLED_NAME in each.text]
-    assert "Tiny and random" in row.text
-    assert "draws only noise" in row.text
-    assert "No real base model yet" in page.source
+    assert "Miniature" in row.text
+    assert "draws emoji" in row.text
+    assert "velocity (v)" in row.text
+    assert "No full-size base model yet" in page.source
 
 
 async def test_a_named_folder_is_looked_through_and_remembered(
@@ -72,20 +74,38 @@ async def test_what_is_no_folder_is_told_beside_the_field(
         assert page.one("input", id="folder").attrs["value"] == folder
 
 
-async def test_a_single_file_is_listed_but_never_promised_to_train(
-    http: httpx.AsyncClient, store: Engine, tmp_path: Path, project_id: int
+async def test_a_single_file_is_offered_and_its_vae_chosen(
+    http: httpx.AsyncClient, store: Engine, tmp_path: Path, project_id: int, htmx: dict[str, str]
 ) -> None:
-    file = tmp_path / "dreamy.safetensors"
-    file.write_bytes(b"1" * 100)
-    with write(store) as session:
-        bases.add_found(session, FoundBase("dreamy", str(file), "single-file", "sd15", 100, 512, False))
+    models = tmp_path / "files"
+    models.mkdir()
+    single_file(models / "dreamy.safetensors", 768)
+    single_file(models / "other.safetensors", 1024)
+    (models / "vae").mkdir()
+    (models / "vae" / "config.json").write_text(json.dumps({"_class_name": "AutoencoderKL", "scaling_factor": 0.18215}))
+    await http.post("/bases", data={"folder": str(models)})
+    with anyio.fail_after(20):
+        while "hashing" in (await http.get("/bases/list")).text:
+            await anyio.sleep(0.02)
     page = Html((await http.get("/bases")).text)
     (row,) = [each for each in page.all("tr") if "dreamy" in each.text]
-    assert "Cannot train yet" in row.text
-    assert "save_pretrained" in row.text
-    assert "No real base model yet" in page.source
+    assert "Single file" in row.text
+    assert "noise (ε)" in row.text
+    assert "No full-size base model yet" not in page.source
+    assert "Stable Diffusion 2" in page.one("details", id="bases-refused").text
+    assert str(models / "vae") not in page.source
     form = Html((await http.get(f"/projects/{project_id}/train")).text)
-    assert "dreamy (single file, cannot train yet)" in [each.text for each in form.all("option")]
+    assert "dreamy" in [each.text for each in form.all("option")]
+
+    with read(store) as session:
+        base_id = next(each.id for each in bases.listed(session) if each.name == "dreamy")
+    choice = next(each for each in page.all("option") if each.text == "vae")
+    answer = await http.post(f"/bases/{base_id}/vae", data={"vae": choice.attrs["value"]}, headers=htmx)
+    assert answer.status_code == 200
+    assert "selected" in next(each for each in Html(answer.text).all("option") if each.text == "vae").attrs
+    assert (await http.post(f"/bases/{base_id}/vae", data={"vae": ""})).status_code == 303
+    assert (await http.post(f"/bases/{base_id}/vae", data={"vae": "nonsense"}, headers=htmx)).status_code == 422
+    assert (await http.post("/bases/99/vae", data={"vae": ""})).status_code == 404
 
 
 async def test_a_base_that_is_gone_is_marked_and_no_longer_offered(

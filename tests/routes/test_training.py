@@ -1,5 +1,6 @@
 """The training form: filled by presets, refreshed while people type, and never started with something wrong."""
 
+import shutil
 from collections.abc import Callable
 
 import httpx
@@ -8,11 +9,13 @@ from sqlalchemy import Engine
 
 from app.config import Settings
 from app.contract.spec import TrainSpec, read_spec
-from app.launch.draft import fields
+from app.launch.controls import GROUPS, fields
+from app.launch.gpu import DRIVER_TOOL
 from app.launch.start import run_dir
-from app.store import bases, projects, runs
+from app.store import bases, images, projects, runs
 from app.store.bases import FoundBase
 from app.store.db import read, write
+from app.store.models import Image
 from tests.drawing import project_with_images
 from tests.routes.conftest import Html
 from tests.routes.stories import living_worker
@@ -55,6 +58,11 @@ async def test_the_form_has_every_setting_with_label_and_help(
         for note in control.attrs["aria-describedby"].split():
             assert [each for each in page.elements if each.attrs.get("id") == note]
     assert len(page.all("input", type="radio", name="preset")) == 3
+    assert [each.attrs["id"] for each in page.all("details") if each.attrs.get("id", "").startswith("group-")] == [
+        f"group-{key}" for key, _, _ in GROUPS
+    ]
+    assert "From 1 to 256." in page.one("p", id="network-rank-help").text
+    assert "Why so." in page.source
     assert page.one("section", id="plan").text.count("checkpoint") == 1
     assert "disabled" not in page.one("button", id="start").attrs
 
@@ -118,7 +126,8 @@ async def test_a_broken_value_is_told_beside_its_field_and_loses_no_other(
     assert page.one("input", id="optimization-steps").attrs["value"] == "many"
     assert page.one("input", id="optimization-steps").attrs["aria-invalid"] == "true"
     assert page.one("input", id="optimization-batch").attrs["value"] == "3"
-    assert "open" in page.one("details", id="more-settings").attrs
+    opened = [each.attrs["id"] for each in page.all("details") if "open" in each.attrs]
+    assert opened == ["group-optimization"]
     with read(store) as session:
         assert runs.listed(session) == []
 
@@ -195,3 +204,89 @@ async def test_it_says_whether_a_worker_is_there(http: httpx.AsyncClient, settin
 async def test_an_unknown_project_is_not_found(http: httpx.AsyncClient) -> None:
     for answer in (await http.get("/projects/99/train"), await http.post("/projects/99/runs", data={"name": "x"})):
         assert answer.status_code == 404
+
+
+@pytest.fixture
+def full_size(settings: Settings, store: Engine, ready_id: int) -> int:
+    """The project on a base of full size, of which only the row is looked at."""
+    folder = settings.data / "models" / "xl"
+    folder.mkdir(parents=True)
+    with write(store) as session:
+        base = bases.add_found(session, FoundBase("xl", str(folder), "diffusers", "sdxl", 7_000_000_000, 1024, False))
+        bases.set_hash(session, base.id, "0" * 64)
+        projects.update(session, ready_id, base_id=base.id)
+    return ready_id
+
+
+async def test_memory_is_reckoned_and_the_change_that_fits_is_named(
+    http: httpx.AsyncClient, full_size: int, read_html: Reader, htmx: dict[str, str]
+) -> None:
+    page = read_html(await http.get(f"/projects/{full_size}/train"))
+    assert len(page.all("input", type="radio", name="preset")) == 4
+    assert len(page.all("figure", class_="memory-bar")) == 3
+    if shutil.which(DRIVER_TOOL):
+        pytest.skip("the page tells of this computer's own GPU")
+    assert "No NVIDIA GPU was found" in page.one("section", id="plan").text
+    assert "fits a card of 8 GB" in page.one("section", id="plan").text
+    texts = sent(page)
+    del texts["optimization.gradient_checkpointing"]
+    part = read_html(await http.post(f"/projects/{full_size}/train/plan", data=texts, headers=htmx))
+    assert "more than a card of 8 GB. Turn on gradient checkpointing" in part.one("section", id="plan").text
+    texts["optimization.memory_limit_gb"] = "24"
+    part = read_html(await http.post(f"/projects/{full_size}/train/plan", data=texts, headers=htmx))
+    assert "fits the memory limit set here (24.0 GB)" in part.one("section", id="plan").text
+
+
+async def test_a_miniature_takes_no_memory_worth_a_word(http: httpx.AsyncClient, ready_id: int) -> None:
+    page = (await http.get(f"/projects/{ready_id}/train")).text
+    assert "GPU memory, reckoned" not in page
+    assert "draws emoji" in page
+
+
+async def test_settings_of_another_trainer_fill_the_form(
+    http: httpx.AsyncClient, ready_id: int, read_html: Reader, htmx: dict[str, str]
+) -> None:
+    text = "network_dim = 24\nunet_lr = 3e-4\nmax_train_epochs = 4\nface_crop_aug_range = 2\n"
+    address = f"/projects/{ready_id}/train/import"
+    for headers in (htmx, {}):
+        answer = await http.post(address, data={"settings": text, "name": "Mine", "preset": "quick"}, headers=headers)
+        assert answer.status_code == 200
+        page = read_html(answer)
+        assert page.one("input", id="network-rank").attrs["value"] == "24"
+        assert page.one("input", id="network-alpha").attrs["value"] == "1"
+        assert page.one("input", id="name").attrs["value"] == "Mine"
+        assert "checked" in page.one("input", id="preset-quick").attrs
+        told = page.one("section", id="imported").text
+        assert "kohya" in told
+        assert "Epochs become steps" in told
+        assert "face_crop_aug_range" in told
+    file = {"file": ("lora.json", b'{"network_dim": 12, "network_alpha": 6}', "application/json")}
+    page = read_html(await http.post(address, files=file, headers=htmx))
+    assert page.one("input", id="network-rank").attrs["value"] == "12"
+
+
+async def test_settings_of_no_trainer_are_told_beside_the_field(
+    http: httpx.AsyncClient, ready_id: int, read_html: Reader, htmx: dict[str, str]
+) -> None:
+    answer = await http.post(f"/projects/{ready_id}/train/import", data={"settings": "what?"}, headers=htmx)
+    assert answer.status_code == 422
+    page = read_html(answer)
+    assert "kohya" in page.one("p", id="settings-error").text
+    assert page.one("textarea", id="settings").text == "what?"
+    assert "open" in page.one("details", id="import-settings").attrs
+    assert page.one("button", id="start")
+
+
+async def test_held_out_images_are_named_in_the_plan(
+    http: httpx.AsyncClient, store: Engine, ready_id: int, read_html: Reader
+) -> None:
+    with write(store) as session:
+        row = images.training_rows(session, ready_id)[0]
+        image = session.get(Image, row.id)
+        assert image is not None
+        image.split = "held-out"
+    page = read_html(await http.get(f"/projects/{ready_id}/train"))
+    plan = page.one("section", id="plan").text
+    assert "3 images, seen 3 times an epoch" in plan
+    assert f"1 image held out, never trained on; their loss is measured every 5 steps: {row.name}." in plan
+    assert page.one("input", id="validation-every_steps").attrs["value"] == "5"

@@ -11,11 +11,11 @@ from transformers import CLIPTokenizer
 from app.contract.buckets import Size, fit
 from app.contract.families import FAMILIES, FamilyKey
 from app.contract.spec import BaseModelRef
+from tests.worker import random_sd15 as recipe
 from tests.worker import tiny
 from worker.errors import BadSpec, ModelMissing
 from worker.families import MODULES, load
 from worker.families.sdxl import time_ids
-from tests.worker import random_sd15 as recipe
 from worker.sampling import make_scheduler
 
 
@@ -91,14 +91,6 @@ def test_a_base_of_the_other_family_is_refused(bases: dict[FamilyKey, BaseModelR
     swapped = bases["sd15"].model_copy(update={"family": "sdxl"})
     with pytest.raises(BadSpec, match="is a StableDiffusionPipeline; the run expects a StableDiffusionXLPipeline"):
         load(swapped, torch.float32)
-
-
-def test_a_single_file_is_refused_with_the_way_out(base: BaseModelRef, tmp_path: Path) -> None:
-    file = tmp_path / "model.safetensors"
-    file.write_bytes(b"")
-    with pytest.raises(BadSpec, match=r"single file model\.safetensors") as told:
-        load(base.model_copy(update={"path": str(file)}), torch.float32)
-    assert "save_pretrained" in told.value.hint
 
 
 @pytest.mark.parametrize("part", ["unet", "vae", "text_encoder", "tokenizer", "scheduler"])

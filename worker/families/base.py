@@ -19,13 +19,18 @@ Texts = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Parts:
-    """The models of one base, frozen, in eval mode, loaded on the CPU; `scheduler` is the base's own configuration."""
+    """The models of one base, frozen, in eval mode, loaded on the CPU; `scheduler` is the base's own configuration.
+
+    The identities are hashes of what latents and conditioning depend on: equal content, equal identity.
+    """
 
     denoiser: UNet2DConditionModel
     vae: AutoencoderKL
     tokenizers: tuple[CLIPTokenizer, ...]
     text_encoders: tuple[CLIPTextModel | CLIPTextModelWithProjection, ...]
     scheduler: Mapping[str, Any]
+    vae_identity: str = ""
+    text_identity: str = ""
 
     @property
     def latent_scale(self) -> int:

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors import SafetensorError
-from torch import Tensor
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from app.contract.spec import BaseModelRef
@@ -30,11 +30,6 @@ def diffusers_folder(base: BaseModelRef, pipeline: str) -> Path:
         raise ModelMissing(
             f"The base model {base.name} is not at {path}.",
             "Put it back, or name its new folder under Base models and train again.",
-        )
-    if path.is_file():
-        raise BadSpec(
-            f"The base model {base.name} is the single file {path.name}; training needs a diffusers folder.",
-            "Convert it once with diffusers (from_single_file, then save_pretrained) and choose the folder as base.",
         )
     found = read_json(path, "model_index.json").get("_class_name")
     if found != pipeline:
@@ -72,7 +67,7 @@ def load_model(kind: type[Model], folder: Path, dtype: torch.dtype) -> Model:
             **names,
         )
     except UNREADABLE as error:
-        raise ModelMissing(f"{folder} cannot be read as {kind.__name__}: {_first_line(error)}", FULL_COPY) from error
+        raise ModelMissing(f"{folder} cannot be read as {kind.__name__}: {first_line(error)}", FULL_COPY) from error
     missing = sorted(info["missing_keys"])
     if missing:
         raise ModelMissing(
@@ -90,14 +85,15 @@ def _variant(folder: Path) -> str | None:
     return "fp16" if all(".fp16" in name for name in weights) else None
 
 
-def load_tokenizer(folder: Path) -> CLIPTokenizer:
-    """Load a tokenizer. Raises ModelMissing when its vocabulary is absent or damaged."""
+def load_tokenizer(folder: Path, padding: str | None = None) -> CLIPTokenizer:
+    """Load a tokenizer, with another padding word where one is given. Raises ModelMissing without a vocabulary."""
     if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json")):
         raise ModelMissing(f"{folder} holds no tokenizer.json or vocab.json.", FULL_COPY)
     try:
-        return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+        named = {"pad_token": padding} if padding else {}
+        return CLIPTokenizer.from_pretrained(folder, local_files_only=True, **named)
     except UNREADABLE as error:
-        raise ModelMissing(f"{folder} cannot be read as a CLIP tokenizer: {_first_line(error)}", FULL_COPY) from error
+        raise ModelMissing(f"{folder} cannot be read as a CLIP tokenizer: {first_line(error)}", FULL_COPY) from error
 
 
 def check_denoiser(base: BaseModelRef, denoiser: UNet2DConditionModel, text_width: int) -> None:
@@ -115,24 +111,34 @@ def check_denoiser(base: BaseModelRef, denoiser: UNet2DConditionModel, text_widt
         )
 
 
-def tokenize(tokenizer: CLIPTokenizer, texts: list[str], longest: int) -> Tensor:
-    """Return token ids [B, length], padded with the tokenizer's own pad token and cut at the encoder's length."""
-    length = min(tokenizer.model_max_length, longest)
-    ids: Tensor = tokenizer(
-        texts, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
-    ).input_ids
-    return ids
-
-
 def with_text_model(path: str) -> str:
     """Return the path of a text encoder's module with the leading `text_model.` that files always have."""
     return path if path.startswith("text_model.") else f"text_model.{path}"
 
 
-def scheduler_of(folder: Path) -> Mapping[str, Any]:
-    """Read the base's scheduler configuration."""
-    return read_json(folder / "scheduler", "scheduler_config.json")
+@dataclass(frozen=True)
+class DiffusersFolder:
+    """The parts of a base that is a diffusers folder."""
+
+    path: Path
+
+    def model(self, kind: type[Model], name: str, dtype: torch.dtype) -> Model:
+        """Load one part. Raises ModelMissing."""
+        return load_model(kind, self.path / name, dtype)
+
+    def tokenizer(self, name: str) -> CLIPTokenizer:
+        """Load a tokenizer. Raises ModelMissing."""
+        return load_tokenizer(self.path / name)
+
+    def scheduler(self) -> Mapping[str, Any]:
+        """Read the base's noise schedule."""
+        return read_json(self.path / "scheduler", "scheduler_config.json")
+
+    def config(self, name: str) -> Mapping[str, Any]:
+        """Read the configuration of a part."""
+        return read_json(self.path / name, "config.json")
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """The first line of what a library complains of, which is often a page long."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from torch import Tensor
 from transformers import CLIPTextModel
@@ -13,15 +13,11 @@ from transformers import CLIPTextModel
 from app.contract.buckets import Fit
 from app.contract.spec import BaseModelRef
 from worker.families.base import Family, Parts, Texts
-from worker.families.parts import (
-    check_denoiser,
-    diffusers_folder,
-    load_model,
-    load_tokenizer,
-    scheduler_of,
-    tokenize,
-)
+from worker.families.parts import check_denoiser
+from worker.families.reading import Reading, check_reading, encoded, joined, with_final_norm
+from worker.families.source import identity, load_vae, open_source, text_identity
 from worker.objectives import Objective, read_objective
+from worker.single_file import FamilyFiles
 
 
 @dataclass(frozen=True)
@@ -29,6 +25,7 @@ class SD15:
     """The family's answers over its loaded parts."""
 
     parts: Parts
+    reading: Reading
     text_prefixes: tuple[str, ...] = ("lora_te",)
 
     @cached_property
@@ -37,10 +34,13 @@ class SD15:
         return read_objective(self.parts.scheduler)
 
     def encode_texts(self, texts: Sequence[str]) -> Texts:
-        """Return `hidden` [B, tokens, width]."""
+        """Return `hidden` [B, chunks x tokens, width]."""
         (encoder,) = self.parts.text_encoders
-        ids = tokenize(self.parts.tokenizers[0], list(texts), encoder.config.max_position_embeddings)
-        return {"hidden": encoder(ids.to(encoder.device)).last_hidden_state}
+        answer = encoded(encoder, self.parts.tokenizers[0], texts, self.reading.chunks)
+        skip = self.reading.clip_skip
+        # A layer that is read early still goes through the last norm, as every program that draws does it.
+        hidden = answer.last_hidden_state if skip == 1 else with_final_norm(encoder, answer.hidden_states[-skip])
+        return {"hidden": joined(hidden, len(texts))}
 
     def predict(self, noisy: Tensor, timesteps: Tensor, texts: Texts, places: Sequence[Fit]) -> Tensor:
         """Ask the denoiser; this family looks at no places."""
@@ -70,18 +70,21 @@ class SD15:
         return path
 
 
-def load(base: BaseModelRef, dtype: torch.dtype) -> Family:
+def load(base: BaseModelRef, dtype: torch.dtype, reading: Reading, files: FamilyFiles | None = None) -> Family:
     """Load a base; the VAE in fp32, the rest in `dtype`."""
-    folder = diffusers_folder(base, "StableDiffusionPipeline")
-    encoder = load_model(CLIPTextModel, folder / "text_encoder", dtype)
-    denoiser = load_model(UNet2DConditionModel, folder / "unet", dtype)
+    source = open_source(base, "StableDiffusionPipeline", files)
+    encoder = source.model(CLIPTextModel, "text_encoder", dtype)
+    check_reading(base, encoder, reading)
+    denoiser = source.model(UNet2DConditionModel, "unet", dtype)
     check_denoiser(base, denoiser, encoder.config.hidden_size)
-    return SD15(
-        Parts(
-            denoiser=denoiser,
-            vae=load_model(AutoencoderKL, folder / "vae", torch.float32),
-            tokenizers=(load_tokenizer(folder / "tokenizer"),),
-            text_encoders=(encoder,),
-            scheduler=scheduler_of(folder),
-        )
+    vae, tokenizer = load_vae(base, source), source.tokenizer("tokenizer")
+    parts = Parts(
+        denoiser=denoiser,
+        vae=vae,
+        tokenizers=(tokenizer,),
+        text_encoders=(encoder,),
+        scheduler=source.scheduler(),
+        vae_identity=identity(vae),
+        text_identity=f"{text_identity([encoder], [tokenizer])}/{reading}",
     )
+    return SD15(parts, reading)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from diffusers import AutoencoderKL, StableDiffusionXLPipeline, UNet2DConditionModel
+from diffusers import StableDiffusionXLPipeline, UNet2DConditionModel
 from diffusers.schedulers.scheduling_utils import SchedulerMixin
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
@@ -14,15 +14,12 @@ from app.contract.buckets import Fit
 from app.contract.spec import BaseModelRef
 from worker.errors import BadSpec
 from worker.families.base import Family, Parts, Texts
-from worker.families.parts import (
-    check_denoiser,
-    diffusers_folder,
-    load_model,
-    load_tokenizer,
-    scheduler_of,
-    tokenize,
-)
+from worker.families.parts import check_denoiser
+from worker.families.reading import Reading, encoded, joined
+from worker.families.sgm_names import SgmNames
+from worker.families.source import identity, load_vae, open_source, text_identity
 from worker.objectives import Objective, read_objective
+from worker.single_file import FamilyFiles
 
 
 @dataclass(frozen=True)
@@ -30,6 +27,7 @@ class SDXL:
     """The family's answers over its loaded parts."""
 
     parts: Parts
+    reading: Reading
     text_prefixes: tuple[str, ...] = ("lora_te1", "lora_te2")
 
     @cached_property
@@ -38,17 +36,19 @@ class SDXL:
         return read_objective(self.parts.scheduler)
 
     @cached_property
-    def _names(self) -> dict[str, str]:
-        return sgm_blocks(self.parts.denoiser)
+    def _names(self) -> SgmNames:
+        return SgmNames(self.parts.denoiser)
 
     def encode_texts(self, texts: Sequence[str]) -> Texts:
-        """Return `hidden` [B, tokens, both widths] and `pooled` [B, second width]."""
+        """Return `hidden` [B, chunks x tokens, both widths] and `pooled` [B, second width], of the first chunk.
+
+        The layer before the last is read, as everywhere with this family; clip skip changes nothing.
+        """
         hidden, pooled = [], None
         for tokenizer, encoder in zip(self.parts.tokenizers, self.parts.text_encoders, strict=True):
-            ids = tokenize(tokenizer, list(texts), encoder.config.max_position_embeddings)
-            answer = encoder(ids.to(encoder.device), output_hidden_states=True)
-            hidden.append(answer.hidden_states[-2])
-            pooled = answer[0]
+            answer = encoded(encoder, tokenizer, texts, self.reading.chunks)
+            hidden.append(joined(answer.hidden_states[-2], len(texts)))
+            pooled = answer[0].view(len(texts), self.reading.chunks, -1)[:, 0]
         assert pooled is not None
         return {"hidden": torch.cat(hidden, dim=-1), "pooled": pooled}
 
@@ -87,8 +87,7 @@ class SDXL:
 
     def denoiser_name(self, path: str) -> str:
         """LoRA files of this family use the names of Stability's own code."""
-        block, rest = next((block, path[len(block) :]) for block in self._names if path.startswith(f"{block}."))
-        return self._names[block] + rest
+        return self._names.name(path)
 
 
 def time_ids(places: Sequence[Fit]) -> Tensor:
@@ -108,44 +107,31 @@ def time_ids(places: Sequence[Fit]) -> Tensor:
 
 
 def sgm_blocks(denoiser: UNet2DConditionModel) -> dict[str, str]:
-    """Map each attention block's diffusers path to its place in Stability's numbering, counted off the model itself.
-
-    Input blocks count conv_in, each layer and each downsampler; output blocks each layer; place 1 in a block is
-    its attention.
-    """
-    names = {"mid_block.attentions.0": "middle_block.1"}
-    place = 1
-    for number, block in enumerate(denoiser.down_blocks):
-        for layer in range(len(block.resnets)):
-            names[f"down_blocks.{number}.attentions.{layer}"] = f"input_blocks.{place}.1"
-            place += 1
-        place += 1
-    place = 0
-    for number, block in enumerate(denoiser.up_blocks):
-        for layer in range(len(block.resnets)):
-            names[f"up_blocks.{number}.attentions.{layer}"] = f"output_blocks.{place}.1"
-            place += 1
-    return names
+    """Map each block's diffusers path to its place in Stability's numbering."""
+    return SgmNames(denoiser).blocks
 
 
-def load(base: BaseModelRef, dtype: torch.dtype) -> Family:
+def load(base: BaseModelRef, dtype: torch.dtype, reading: Reading, files: FamilyFiles | None = None) -> Family:
     """Load a base; the VAE in fp32 (it overflows in fp16), the rest in `dtype`."""
-    folder = diffusers_folder(base, "StableDiffusionXLPipeline")
-    first = load_model(CLIPTextModel, folder / "text_encoder", dtype)
-    second = load_model(CLIPTextModelWithProjection, folder / "text_encoder_2", dtype)
-    denoiser = load_model(UNet2DConditionModel, folder / "unet", dtype)
+    source = open_source(base, "StableDiffusionXLPipeline", files)
+    first = source.model(CLIPTextModel, "text_encoder", dtype)
+    second = source.model(CLIPTextModelWithProjection, "text_encoder_2", dtype)
+    denoiser = source.model(UNet2DConditionModel, "unet", dtype)
     check_denoiser(base, denoiser, first.config.hidden_size + second.config.hidden_size)
     if denoiser.config.addition_embed_type != "text_time":
         raise BadSpec(
             f"The denoiser of {base.name} takes no size conditioning, which every SDXL model has.",
             "Choose another copy of the model.",
         )
-    return SDXL(
-        Parts(
-            denoiser=denoiser,
-            vae=load_model(AutoencoderKL, folder / "vae", torch.float32),
-            tokenizers=(load_tokenizer(folder / "tokenizer"), load_tokenizer(folder / "tokenizer_2")),
-            text_encoders=(first, second),
-            scheduler=scheduler_of(folder),
-        )
+    vae = load_vae(base, source)
+    tokenizers = (source.tokenizer("tokenizer"), source.tokenizer("tokenizer_2"))
+    parts = Parts(
+        denoiser=denoiser,
+        vae=vae,
+        tokenizers=tokenizers,
+        text_encoders=(first, second),
+        scheduler=source.scheduler(),
+        vae_identity=identity(vae),
+        text_identity=f"{text_identity([first, second], tokenizers)}/{reading.chunks}",
     )
+    return SDXL(parts, reading)
