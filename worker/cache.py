@@ -10,15 +10,17 @@ from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
+from torch.nn import functional
 
 from app.contract.buckets import fit
-from app.contract.pixels import UNREADABLE, fitted, open_rgb
+from app.contract.pixels import UNREADABLE, fitted, mask_pixels, open_rgb
 from app.contract.rundir import DatasetRow, publish
 from worker.families.base import Family, Parts, Texts
 from worker.memory import Machine, needs_tiles, on_device
 
 LATENTS = "latents-2"
-TEXTS = "texts-1"
+TEXTS = "texts-2"
+AREAS = "areas-1"
 """Raise the number when pictures or texts come to be encoded in another way."""
 
 
@@ -53,16 +55,6 @@ def key_of(*parts: object) -> str:
     return hashlib.sha256("\n".join(str(part) for part in parts).encode()).hexdigest()
 
 
-def identity_of(folder: Path) -> str:
-    """Return the hash of a model folder's weights and settings: equal content, equal identity."""
-    whole = hashlib.sha256()
-    for file in sorted(folder.iterdir()):
-        if file.suffix in (".safetensors", ".json", ".txt"):
-            with file.open("rb") as opened:
-                whole.update(f"{file.name} {hashlib.file_digest(opened, 'sha256').hexdigest()}\n".encode())
-    return whole.hexdigest()
-
-
 class Latents:
     """Pictures as latents [C, h, w], fp32, on the CPU.
 
@@ -70,16 +62,21 @@ class Latents:
     a draw would add a fixed error to it, and the mode needs no random numbers that a resumed run would have to repeat.
     """
 
-    def __init__(self, parts: Parts, cache: TensorCache, vae_identity: str, machine: Machine) -> None:
+    def __init__(self, parts: Parts, cache: TensorCache, machine: Machine) -> None:
         self._parts = parts
         self._cache = cache
-        self._identity = vae_identity
         self._machine = machine
 
-    def key(self, row: DatasetRow) -> str:
+    def key(self, row: DatasetRow, *, is_mirrored: bool = False) -> str:
         """Everything that the latent depends on: the picture's bytes, recipe, place in its bucket, and the VAE."""
         place = fit(row.size, (row.bucket,))
-        return key_of(LATENTS, row.sha256, row.recipe.model_dump_json(), place, self._identity)
+        side = ("mirrored",) if is_mirrored else ()
+        return key_of(LATENTS, row.sha256, row.recipe.model_dump_json(), place, self._parts.vae_identity, *side)
+
+    def shape(self, row: DatasetRow) -> tuple[int, int, int]:
+        """The shape of a picture's latent, known before it is read."""
+        scale = self._parts.latent_scale
+        return self._parts.vae.config.latent_channels, row.bucket.height // scale, row.bucket.width // scale
 
     @contextmanager
     def ready(self) -> Iterator[None]:
@@ -87,30 +84,72 @@ class Latents:
         with on_device([self._parts.vae], self._machine.device):
             yield
 
-    def get(self, row: DatasetRow) -> Tensor:
+    def get(self, row: DatasetRow, *, is_mirrored: bool = False) -> Tensor:
         """Return a picture's latent, encoding it when it is not cached. Raises UnreadablePicture."""
-        key = self.key(row)
+        key = self.key(row, is_mirrored=is_mirrored)
         kept = self._cache.get(key)
         if kept is None:
+            pixels = pixels_of(row)
             with self.ready():
-                kept = {"latent": encode_pixels(self._parts, pixels_of(row), self._machine)[0]}
+                latent = encode_pixels(self._parts, pixels.flip(-1) if is_mirrored else pixels, self._machine)[0]
+            if not torch.isfinite(latent).all():
+                raise UnreadablePicture("the base model's VAE makes no finite numbers of it")
+            kept = {"latent": latent}
             self._cache.put(key, kept)
         return kept["latent"].cpu()
+
+    def area(self, row: DatasetRow, *, is_mirrored: bool = False) -> Tensor:
+        """Return how much each place of the latent counts [1, h, w], from 0 to 1. Raises UnreadablePicture."""
+        _, height, width = self.shape(row)
+        if row.mask_path is None and row.recipe.alpha != "mask":
+            return torch.ones(1, height, width)
+        key = key_of(AREAS, row.sha256, row.recipe.model_dump_json(), fit(row.size, (row.bucket,)), height, width)
+        kept = self._cache.get(key)
+        if kept is None:
+            kept = {"area": functional.interpolate(mask_of(row), size=(height, width), mode="area")[0]}
+            self._cache.put(key, kept)
+        return kept["area"].flip(-1) if is_mirrored else kept["area"]
 
 
 def pixels_of(row: DatasetRow) -> Tensor:
     """Read a frozen picture as pixels [1, 3, height, width] from -1 to 1. Raises UnreadablePicture."""
-    try:
-        with Path(row.path).open("rb") as file:
-            is_changed = hashlib.file_digest(file, "sha256").hexdigest() != row.sha256
-        if is_changed:
-            raise UnreadablePicture("its bytes are not those that were added to the project")
+    with _told_in_words():
+        _check_bytes(Path(row.path), row.sha256, "its bytes are not those that were added to the project")
         image = open_rgb(Path(row.path), row.recipe)
         return to_pixels(fitted(image, fit(row.size, (row.bucket,))))
+
+
+def mask_of(row: DatasetRow) -> Tensor:
+    """Read how much each pixel of a frozen picture counts [1, 1, height, width]. Raises UnreadablePicture."""
+    with _told_in_words():
+        if row.mask_path is not None and row.recipe.mask is not None:
+            _check_bytes(Path(row.mask_path), row.recipe.mask, "its mask is not the one that was drawn")
+        mask = mask_pixels(Path(row.path), Path(row.mask_path) if row.mask_path is not None else None, row.recipe)
+    if mask is None:
+        return torch.ones(1, 1, row.bucket.height, row.bucket.width)
+    return to_area(fitted(mask, fit(row.size, (row.bucket,))))
+
+
+def _check_bytes(path: Path, sha256: str, fault: str) -> None:
+    with path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+            raise UnreadablePicture(fault)
+
+
+@contextmanager
+def _told_in_words() -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError as error:
         raise UnreadablePicture("its file is gone") from error
     except UNREADABLE as error:
         raise UnreadablePicture(f"it cannot be decoded ({type(error).__name__})") from error
+
+
+def to_area(mask: Image.Image) -> Tensor:
+    """Return a greyscale picture as [1, 1, height, width] from 0 to 1."""
+    data = torch.frombuffer(bytearray(mask.convert("L").tobytes()), dtype=torch.uint8)
+    return data.view(1, 1, mask.height, mask.width).float() / 255
 
 
 def to_pixels(image: Image.Image) -> Tensor:
@@ -141,12 +180,15 @@ def decode_latents(parts: Parts, latents: Tensor, machine: Machine) -> Image.Ima
 class Conditioning:
     """Texts as conditioning on the device: from the cache where the text encoders stay as they are, else encoded."""
 
-    def __init__(self, family: Family, machine: Machine, cache: TensorCache | None, identity: str) -> None:
-        """Without a cache the text encoders are asked every time, and must be on the device."""
+    def __init__(self, family: Family, machine: Machine, cache: TensorCache | None, lora: str = "") -> None:
+        """Without a cache the text encoders are asked every time, and must be on the device.
+
+        `lora` is the hash of a LoRA that stays as it is on the text encoders.
+        """
         self._family = family
         self._machine = machine
         self._cache = cache
-        self._identity = identity
+        self._lora = lora
 
     @property
     def is_cached(self) -> bool:
@@ -155,7 +197,7 @@ class Conditioning:
 
     def key(self, text: str) -> str:
         """Everything that cached conditioning depends on."""
-        return key_of(TEXTS, text, self._identity, self._machine.dtype)
+        return key_of(TEXTS, text, self._family.parts.text_identity, self._lora, self._machine.dtype)
 
     def of(self, texts: Sequence[str]) -> Texts:
         """Return the conditioning of texts, in their order."""

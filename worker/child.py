@@ -46,6 +46,10 @@ def work_of(kind: RunKind) -> Work:
         from worker.train import train  # noqa: PLC0415 - see above
 
         return train
+    if kind == "tag":
+        from worker.tagging import tag  # noqa: PLC0415 - see above
+
+        return tag
     from worker.render import render  # noqa: PLC0415 - see above
 
     return render

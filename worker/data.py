@@ -1,12 +1,12 @@
 """The data order: which pictures, with which texts, every batch holds; a pure function of seed and position."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from random import Random
 
 from app.contract.buckets import Fit, Size, fit
-from app.contract.captions import vary
+from app.contract.captions import compose, vary
 from app.contract.rundir import DatasetRow
 from app.contract.spec import Data, TrainSpec
 
@@ -17,31 +17,51 @@ VISITS_LOOKED_AT = 200_000
 
 @dataclass(frozen=True)
 class Visit:
-    """One picture in a batch with the text it is shown with this time."""
+    """One picture in a batch with the text it is shown with this time, mirrored or as it is."""
 
     row: DatasetRow
     text: str
+    is_mirrored: bool = False
+    weight: float = 1.0
 
     @property
     def place(self) -> Fit:
-        """How the picture lies in its bucket."""
-        return fit(self.row.size, (self.row.bucket,))
+        """How the picture lies in its bucket; a mirrored one was cropped from the other side."""
+        place = fit(self.row.size, (self.row.bucket,))
+        if not self.is_mirrored:
+            return place
+        return replace(place, left=place.scaled.width - place.bucket.width - place.left)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A picture's place in an epoch: the how manieth of its repeats."""
+
+    row: DatasetRow
+    repeat: int
 
 
 class Order:
     """Batches of one bucket each; an epoch visits every picture as often as it repeats, none is dropped.
 
     A batch is found by its position since the start of training, so a resumed run needs nothing but its step.
+    Held-out pictures are in no batch.
     """
 
     def __init__(self, rows: Sequence[DatasetRow], spec: TrainSpec) -> None:
-        self.rows = rows
+        self.rows = [row for row in rows if row.split != "held-out"]
+        self.held_out = [row for row in rows if row.split == "held-out"]
         self._data: Data = spec.data
         self._batch = spec.optimization.batch
         self._accumulation = spec.optimization.accumulation
         self._seed = spec.optimization.seed
         self._epoch = lru_cache(maxsize=EPOCHS_REMEMBERED)(self._shuffled)
         self.batches_per_epoch = len(self._epoch(0))
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether pictures are also shown mirrored."""
+        return self._data.mirrors
 
     def of_step(self, step: int) -> list[list[Visit]]:
         """Return the batches that the update after `step` finished steps gathers."""
@@ -51,39 +71,72 @@ class Order:
     def batch(self, position: int) -> list[Visit]:
         """Return the batch at a position."""
         epoch, place = divmod(position, self.batches_per_epoch)
-        return [Visit(row, self.text(row, epoch)) for row in self._epoch(epoch)[place]]
+        return [self._visit(turn, epoch) for turn in self._epoch(epoch)[place]]
 
-    def text(self, row: DatasetRow, epoch: int) -> str:
-        """Return a picture's training text in an epoch."""
-        return vary(
-            row.text,
-            Random(f"{self._seed}/{epoch}/{row.sha256}"),
-            shuffles=self._data.shuffles_tags,
-            keep=self._data.keep_tags,
-            dropout=self._data.caption_dropout,
-        )
+    def text(self, row: DatasetRow, epoch: int, repeat: int = 0) -> str:
+        """Return a picture's training text at a visit: drawn afresh, or one of its variants."""
+        name = f"{self._seed}/{epoch}/{row.sha256}" + (f"/{repeat}" if repeat else "")
+        if not self._data.text_variants:
+            return vary(self._source(row), Random(name), self._data)
+        random = Random(name)
+        if random.random() < self._data.caption_dropout:
+            return ""
+        return self._variant(row, random.randrange(self._data.text_variants))
+
+    def plain_text(self, row: DatasetRow) -> str:
+        """Return a picture's training text with nothing left out and in its own order."""
+        plain = {"shuffles_tags": False, "tag_dropout": 0.0, "caption_dropout": 0.0, "lines": "first"}
+        return vary(self._source(row), Random(row.sha256), self._data.model_copy(update=plain))
 
     def texts(self, steps: int, most: int) -> list[str] | None:
         """Return the different texts of a whole run in their order, or None when there are more than `most`."""
-        found = {row.text: None for row in self.rows}
+        found = {self.plain_text(row): None for row in (*self.rows, *self.held_out)}
         if self._data.caption_dropout:
             found[""] = None
-        if self._data.shuffles_tags:
+        if self._data.text_variants:
+            variants = range(self._data.text_variants)
+            found |= {self._variant(row, number): None for row in self.rows for number in variants}
+        elif self._varies:
             epochs = steps * self._accumulation // self.batches_per_epoch + 1
-            if epochs * len(self.rows) > VISITS_LOOKED_AT:
+            if epochs * sum(row.repeats for row in self.rows) > VISITS_LOOKED_AT:
                 return None
-            for epoch in range(epochs):
-                found |= {self.text(row, epoch): None for row in self.rows}
+            found |= {text: None for epoch in range(epochs) for text in self._texts_of(epoch)}
         return list(found) if len(found) <= most else None
 
-    def _shuffled(self, epoch: int) -> list[list[DatasetRow]]:
-        random = Random(f"{self._seed}/{epoch}")
-        buckets: dict[Size, list[DatasetRow]] = {}
+    @property
+    def _varies(self) -> bool:
+        data = self._data
+        return data.shuffles_tags or data.tag_dropout > 0 or data.uses_wildcards or data.lines == "any"
+
+    def _texts_of(self, epoch: int) -> Iterator[str]:
         for row in self.rows:
-            buckets.setdefault(row.bucket, []).extend([row] * row.repeats)
+            for repeat in range(row.repeats):
+                yield self.text(row, epoch, repeat)
+
+    def _variant(self, row: DatasetRow, number: int) -> str:
+        whole = self._data.model_copy(update={"caption_dropout": 0.0})
+        return vary(self._source(row), Random(f"{self._seed}/variant {number}/{row.sha256}"), whole)
+
+    def _source(self, row: DatasetRow) -> str:
+        """Regularisation pictures show the class that the trigger word is told apart from."""
+        return compose(row.caption, "") if row.split == "regularisation" else row.text
+
+    def _visit(self, turn: Turn, epoch: int) -> Visit:
+        row = turn.row
+        prior = self._data.prior_weight if row.split == "regularisation" else 1.0
+        # Counted over all visits, so that each picture is mirrored at every second one.
+        visits = epoch * row.repeats + turn.repeat + int(row.sha256[:8], 16) + self._seed
+        is_mirrored = self._data.mirrors and visits % 2 == 1
+        return Visit(row, self.text(row, epoch, turn.repeat), is_mirrored, row.weight * prior)
+
+    def _shuffled(self, epoch: int) -> list[list[Turn]]:
+        random = Random(f"{self._seed}/{epoch}")
+        buckets: dict[Size, list[Turn]] = {}
+        for row in self.rows:
+            buckets.setdefault(row.bucket, []).extend(Turn(row, repeat) for repeat in range(row.repeats))
         batches = []
-        for _, rows in sorted(buckets.items()):
-            random.shuffle(rows)
-            batches += [rows[start : start + self._batch] for start in range(0, len(rows), self._batch)]
+        for _, turns in sorted(buckets.items()):
+            random.shuffle(turns)
+            batches += [turns[start : start + self._batch] for start in range(0, len(turns), self._batch)]
         random.shuffle(batches)
         return batches

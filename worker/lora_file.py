@@ -11,25 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from app.contract.captions import tags
-from app.contract.families import FAMILIES, FamilyKey
+from app.contract.families import FAMILIES
 from app.contract.rundir import DatasetRow, publish
 from app.contract.spec import TrainSpec
-from worker.errors import ModelMissing, NonFiniteLoss
+from worker.errors import NonFiniteLoss
 from worker.lora import Lora
 from worker.objectives import Prediction
+from worker.optim import optimizer_name
 
 NETWORK_MODULE = "networks.lora"
 TAGS_KEPT = 300
 TAG_LENGTH = 100
-MAX_HEADER_BYTES = 8_000_000
-MAX_TENSORS = 20_000
-MAX_VALUE_BYTES = 64_000
-FAMILY_OF_TEXT_WIDTH: dict[int, FamilyKey] = {768: "sd15", 2048: "sdxl"}
 
 
 @dataclass(frozen=True)
@@ -45,37 +41,39 @@ class Training:
     finished_at: datetime
 
 
-@dataclass(frozen=True)
-class LoraFacts:
-    """What a LoRA file's header tells; None where it says nothing."""
-
-    family: FamilyKey | None
-    rank: int | None
-    alpha: float | None
-    modules: int
-    trigger: str
-
-
 def tensors(lora: Lora) -> dict[str, Tensor]:
-    """Return the file's tensors, fp16 and contiguous. Raises NonFiniteLoss when a weight does not fit into fp16."""
+    """Return the file's tensors, fp16 and contiguous. Raises NonFiniteLoss when a weight does not fit into fp16.
+
+    Every module is given the alpha that most have, its own strength in `up`: diffusers passes over alphas that differ.
+    """
+    ((alpha, _),) = Counter(module.alpha for module in lora.modules).most_common(1)
     kept = {}
-    for name, weight in lora.named().items():
-        half = weight.detach().to("cpu", torch.float16).contiguous()
-        if not torch.isfinite(half).all():
-            raise NonFiniteLoss(
-                f"The LoRA's weight {name} grew beyond what a LoRA file can hold, so nothing was saved.",
-                "Lower the learning rate and train again; the last checkpoint before this one is whole.",
-            )
-        kept[name] = half
     for module in lora.modules:
-        kept[f"{module.file_name}.alpha"] = torch.tensor(lora.network.alpha, dtype=torch.float16)
+        name = module.file_name
+        kept[f"{name}.lora_down.weight"] = _half(name, module.down)
+        kept[f"{name}.lora_up.weight"] = _half(name, module.up * (module.alpha / alpha))
+        kept[f"{name}.alpha"] = torch.tensor(alpha, dtype=torch.float16)
+        if module.magnitude is not None:
+            # Programs that read DoRA tell by these axes that the lengths are of the outputs.
+            axes = (1,) * (module.up.dim() - 1)
+            kept[f"{name}.dora_scale"] = _half(name, module.magnitude.reshape(-1, *axes))
     return kept
+
+
+def _half(name: str, weight: Tensor) -> Tensor:
+    half = weight.detach().to("cpu", torch.float16).contiguous()
+    if not torch.isfinite(half).all():
+        raise NonFiniteLoss(
+            f"The LoRA's weight {name} grew beyond what a LoRA file can hold, so nothing was saved.",
+            "Lower the learning rate and train again; the last checkpoint before this one is whole.",
+        )
+    return half
 
 
 def write(path: Path, lora: Lora, training: Training) -> None:
     """Publish the LoRA with its metadata."""
     weights = tensors(lora)
-    metadata = metadata_of(training)
+    metadata = metadata_of(training) | {key: str(value) for key, value in _shape(lora).items()}
     digest, legacy = hashes(weights, {key: text for key, text in metadata.items() if key.startswith("ss_")})
     metadata |= {
         "sshs_model_hash": digest,
@@ -131,38 +129,72 @@ def metadata_of(training: Training) -> dict[str, str]:
     return {key: _text(value) for key, value in found.items()}
 
 
+def _shape(lora: Lora) -> dict[str, Any]:
+    """The rank and alpha that most modules have; a LoRA that was gone on from keeps its own."""
+    ((rank, alpha), _), *_ = Counter((module.rank, module.alpha) for module in lora.modules).most_common(1)
+    return {"ss_network_dim": rank, "ss_network_alpha": alpha}
+
+
 def _network(spec: TrainSpec) -> dict[str, Any]:
+    network = spec.network
+    arguments: dict[str, Any] = {"targets": network.targets}
+    if network.conv_rank:
+        arguments |= {"conv_dim": network.conv_rank, "conv_alpha": network.conv_alpha}
+    if network.uses_dora:
+        arguments["dora_wd"] = True
+    if network.is_rank_stabilised:
+        arguments["rs_lora"] = True
+    if network.blocks:
+        arguments["blocks"] = {block.prefix: [block.rank, block.learning_rate_scale] for block in network.blocks}
     return {
         "ss_network_module": NETWORK_MODULE,
-        "ss_network_dim": spec.network.rank,
-        "ss_network_alpha": spec.network.alpha,
-        "ss_network_dropout": None,
-        "ss_network_args": {"targets": spec.network.targets},
+        "ss_network_dim": network.rank,
+        "ss_network_alpha": network.alpha,
+        "ss_network_dropout": network.dropout or None,
+        "ss_network_args": arguments,
     }
 
 
 def _optimization(spec: TrainSpec) -> dict[str, Any]:
     settings = spec.optimization
+    is_min_snr, is_plain = settings.weighting == "min-snr", settings.loss == "l2"
     return {
         "ss_learning_rate": settings.learning_rate,
         "ss_unet_lr": settings.learning_rate,
-        "ss_text_encoder_lr": settings.text_encoder_learning_rate or None,
-        "ss_optimizer": f"torch.optim.adamw.AdamW(weight_decay={settings.weight_decay})",
+        "ss_text_encoder_lr": _text_rates(spec),
+        "ss_optimizer": f"{optimizer_name(settings.optimizer)}(weight_decay={settings.weight_decay})",
         "ss_lr_scheduler": settings.schedule,
         "ss_lr_warmup_steps": settings.warmup_steps,
         "ss_max_grad_norm": settings.max_grad_norm,
-        "ss_min_snr_gamma": settings.min_snr_gamma,
+        "ss_min_snr_gamma": settings.min_snr_gamma if is_min_snr else None,
+        "ss_debiased_estimation": settings.weighting == "debiased",
+        "ss_noise_offset": settings.noise_offset or None,
+        "ss_multires_noise_discount": settings.multires_noise or None,
         "ss_mixed_precision": settings.precision,
         "ss_gradient_checkpointing": settings.gradient_checkpointing,
         "ss_gradient_accumulation_steps": settings.accumulation,
         "ss_batch_size_per_device": settings.batch,
         "ss_total_batch_size": settings.batch * settings.accumulation,
-        "ss_loss_type": "l2",
+        "ss_loss_type": settings.loss.replace("-", "_"),
+        "ss_huber_c": None if is_plain else settings.huber_delta,
+        "ss_prior_loss_weight": spec.data.prior_weight,
+        "ss_clip_skip": spec.data.clip_skip if spec.data.clip_skip > 1 else None,
     }
 
 
+def _text_rates(spec: TrainSpec) -> object:
+    settings = spec.optimization
+    rates = (settings.text_encoder_learning_rate, settings.text_encoder_2_learning_rate)
+    if FAMILIES[spec.base.family].text_encoders == 1 or not rates[1]:
+        return rates[0] or None
+    return list(rates)
+
+
 def _dataset(training: Training) -> dict[str, Any]:
-    data, rows = training.spec.data, training.rows
+    data = training.spec.data
+    priors = [row for row in training.rows if row.split == "regularisation"]
+    held_out = sum(row.split == "held-out" for row in training.rows)
+    rows = [row for row in training.rows if row.split == "train"] or training.rows
     folders = {repeats: f"{repeats}_{training.spec.project}" for repeats in sorted({row.repeats for row in rows})}
     buckets = Counter({row.bucket: 0 for row in rows})
     for row in rows:
@@ -171,7 +203,8 @@ def _dataset(training: Training) -> dict[str, Any]:
     errors = [abs(row.size.aspect - row.bucket.aspect) for row in rows]
     return {
         "ss_num_train_images": sum(row.repeats for row in rows),
-        "ss_num_reg_images": 0,
+        "ss_num_reg_images": sum(row.repeats for row in priors),
+        "ss_num_validation_images": held_out,
         "ss_resolution": f"({data.resolution_px}, {data.resolution_px})",
         "ss_enable_bucket": True,
         "ss_bucket_no_upscale": False,
@@ -189,6 +222,8 @@ def _dataset(training: Training) -> dict[str, Any]:
         "ss_shuffle_caption": data.shuffles_tags,
         "ss_keep_tokens": data.keep_tags,
         "ss_caption_dropout_rate": data.caption_dropout,
+        "ss_caption_tag_dropout_rate": data.tag_dropout,
+        "ss_flip_aug": data.mirrors,
     }
 
 
@@ -201,65 +236,3 @@ def _text(value: object) -> str:
     if isinstance(value, dict):
         return json.dumps(value, ensure_ascii=False)
     return str(value)
-
-
-def inspect(path: Path) -> LoraFacts:
-    """Read a LoRA file's facts from its header. Raises ModelMissing for a file that is no sane LoRA file."""
-    header = read_header(path)
-    metadata = header.pop("__metadata__", {})
-    names = [name.removesuffix(".lora_down.weight") for name in header if name.endswith(".lora_down.weight")]
-    if not names:
-        raise ModelMissing(
-            f"{path.name} holds no LoRA layers in kohya's layout.", "Choose a LoRA .safetensors file in that layout."
-        )
-    shape = header[f"{names[0]}.lora_down.weight"]["shape"]
-    return LoraFacts(
-        family=_family(header, metadata),
-        rank=int(shape[0]),
-        alpha=_alpha(path, names[0], header),
-        modules=len(names),
-        trigger=metadata.get("modelspec.trigger_phrase", ""),
-    )
-
-
-def read_header(path: Path) -> dict[str, Any]:
-    """Read a safetensors header with bounds on its length, tensor count and metadata. Raises ModelMissing."""
-    try:
-        with path.open("rb") as file:
-            length = struct.unpack("<Q", file.read(8))[0]
-            if length > MAX_HEADER_BYTES:
-                raise _refused(path, f"its header is said to be {length:,} bytes long")
-            header = json.loads(file.read(length))
-    except (OSError, ValueError, struct.error, RecursionError) as error:
-        raise _refused(path, "it cannot be read as safetensors") from error
-    if not isinstance(header, dict) or len(header) > MAX_TENSORS:
-        raise _refused(path, "its header is no list of tensors of a sane length")
-    metadata = header.get("__metadata__", {})
-    if not isinstance(metadata, dict) or any(len(str(text)) > MAX_VALUE_BYTES for text in metadata.values()):
-        raise _refused(path, "its metadata is too long")
-    if not all(isinstance(entry, dict) and ("shape" in entry or entry is metadata) for entry in header.values()):
-        raise _refused(path, "its header describes no tensors")
-    return header
-
-
-def _refused(path: Path, reason: str) -> ModelMissing:
-    return ModelMissing(f"The LoRA file {path} is not used: {reason}.", "Choose another .safetensors file.")
-
-
-def _family(header: Mapping[str, Any], metadata: Mapping[str, str]) -> FamilyKey | None:
-    version = metadata.get("ss_base_model_version", "")
-    for facts in FAMILIES.values():
-        if version.startswith(facts.base_version.partition("base")[0]):
-            return facts.key
-    widths = {entry["shape"][1] for name, entry in header.items() if name.endswith("attn2_to_k.lora_down.weight")}
-    return next((FAMILY_OF_TEXT_WIDTH[width] for width in widths if width in FAMILY_OF_TEXT_WIDTH), None)
-
-
-def _alpha(path: Path, name: str, header: Mapping[str, Any]) -> float | None:
-    if f"{name}.alpha" not in header:
-        return None
-    try:
-        with safe_open(path, framework="pt") as file:
-            return float(file.get_tensor(f"{name}.alpha"))
-    except (OSError, SafetensorError) as error:
-        raise _refused(path, "its tensors are damaged") from error

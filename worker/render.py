@@ -14,7 +14,7 @@ from worker.errors import BadSpec, ModelMissing
 from worker.families import load
 from worker.leaving import checker
 from worker.lora import ADAPTER
-from worker.lora_file import inspect
+from worker.lora_header import inspect
 from worker.memory import choose_machine
 from worker.sampling import Album, Painter, make_scheduler
 
@@ -40,7 +40,7 @@ def render(context: RunContext) -> None:
     load_lora(pipeline, file)
     check()
 
-    painter = Painter(family, machine, spec.sampling, Conditioning(family, machine, None, ""), check)
+    painter = Painter(family, machine, spec.sampling, Conditioning(family, machine, None), check)
     album = Album(context.run_dir, log, painter, spec.base.name, file.stem)
     drawn = {
         (sample.prompt_index, sample.strength)
@@ -68,6 +68,11 @@ def checked_lora(spec: RenderSpec) -> Path:
             f"The LoRA file {path} is gone.", "Start the strengths again from a checkpoint that is there."
         )
     facts = inspect(path)
+    if facts.uses_dora:
+        raise BadSpec(
+            f"The LoRA file {path.name} is a DoRA, whose lengths diffusers leaves out: what it drew would be wrong.",
+            "Look at the samples of its training instead, or draw it in a program that reads DoRA.",
+        )
     with path.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != spec.lora_sha256:
             raise ModelMissing(

@@ -12,7 +12,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from app.contract.events import EventLog, PhaseChanged, SampleDrawn
+from app.contract.events import EventLog, PhaseChanged, SampleDrawn, Warned
 from app.contract.rundir import RunDir, publish
 from app.contract.spec import Prompt, Sampling
 from worker.cache import Conditioning, decode_latents
@@ -20,6 +20,7 @@ from worker.families.base import Family
 from worker.memory import Machine, on_device, untouched
 
 SAMPLER = "DPM++ 2M Karras"
+MEMORY_ERRORS = (torch.OutOfMemoryError, MemoryError)
 
 
 def make_scheduler(config: Mapping[str, Any]) -> DPMSolverMultistepScheduler:
@@ -102,13 +103,28 @@ class Album:
     lora_name: str
 
     def draw_all(self, step: int, strength: float = 1.0, drawn: frozenset[int] = frozenset()) -> None:
-        """Draw every prompt at a step, but for the indices already drawn."""
+        """Draw every prompt at a step, but for the indices already drawn; too little memory ends but the drawing."""
         prompts = self.painter.sampling.prompts
         missing = [index for index in range(len(prompts)) if index not in drawn]
         for done, index in enumerate(missing):
             self.painter.check()
             self.log.append(PhaseChanged(phase="sampling", done=done, total=len(missing)))
-            self.publish(self.painter.draw(prompts[index]), step, index, strength)
+            try:
+                image = self.painter.draw(prompts[index])
+            except MEMORY_ERRORS:
+                self._give_up(step)
+                return
+            self.publish(image, step, index, strength)
+
+    def _give_up(self, step: int) -> None:
+        self.log.append(
+            Warned(
+                message=f"Memory ran out while the samples of step {step} were drawn; training goes on without them.",
+                hint="Draw smaller samples, or close other programs that use the GPU.",
+            )
+        )
+        if self.painter.machine.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def publish(self, image: Image.Image, step: int, index: int, strength: float) -> None:
         """Publish one drawn picture."""

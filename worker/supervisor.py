@@ -14,7 +14,7 @@ from app.config import Settings
 from app.contract.rundir import RunDir
 from app.contract.state import read_state
 from app.errors import AppError
-from app.store import runs
+from app.store import runs, suggestions
 from app.store.db import migrate, open_engine, read, write
 from app.store.models import Run
 from app.store.workers import live_workers, worker_lock
@@ -134,6 +134,9 @@ class Supervisor:
 
     def _settle(self, run: Run, result: AttemptResult) -> None:
         log.info("%s: %s %s", run.dir, result.outcome or "queued again", result.reason)
+        if run.kind == "tag":
+            # Before the row: a run that is over has its suggestions in the store, whoever dies in between.
+            suggestions.take_book(self.engine, run, RunDir(self.settings.runs / run.dir))
         try:
             with write(self.engine) as session:
                 if result.outcome is None:

@@ -269,13 +269,15 @@ class TagSpec(Frozen):
     """A run that asks a model what is in the images; its answers become suggestions, never captions.
 
     `model_path` is a folder of a WD-style tagger (model.onnx with selected_tags.csv) or of a captioner that
-    transformers loads; for an endpoint `address` is its OpenAI-compatible root and `model` its name there.
+    transformers loads; for an endpoint `address` is its OpenAI-compatible root and `model` its name there. In the
+    prompt {trigger}, {tags} and {name} stand for the trigger word, the image's caption and its name.
     """
 
     version: Literal[1] = 1
     kind: Literal["tag"] = "tag"
     name: str
     project: str
+    trigger_word: str = ""
     tagger: Tagger
     model: str
     model_path: str = ""
@@ -287,6 +289,7 @@ class TagSpec(Frozen):
     )
     most_tags: int = Field(40, ge=1, le=500, title="Most tags", description="An image gets no more suggestions.")
     max_tokens: int = Field(200, ge=1, le=4096, title="Longest answer", description="In tokens, of a captioner.")
+    timeout_s: int = Field(120, ge=1, le=3600, title="Patience", description="Seconds an endpoint may take an image.")
 
 
 AnySpec = TrainSpec | RenderSpec | TagSpec

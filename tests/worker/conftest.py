@@ -49,9 +49,9 @@ def base(request: pytest.FixtureRequest, bases: dict[FamilyKey, BaseModelRef]) -
 
 @pytest.fixture(scope="session")
 def trained(base: BaseModelRef, tmp_path_factory: pytest.TempPathFactory) -> tuple[RunDir, TrainSpec]:
-    """A whole run of each family, unbroken, with a text encoder trained too."""
+    """A whole run of each family, unbroken, with its text encoders trained too."""
     folder = tmp_path_factory.mktemp("trained")
-    spec = tiny.make_spec(base, optimization__text_encoder_learning_rate=1e-3)
+    spec = tiny.make_spec(base, **tiny.text_rates(base.family, 1e-3))
     run_dir = tiny.make_run(folder / "run", spec, tiny.make_pictures(folder / "pictures", spec))
     train(tiny.context_of(run_dir, spec))
     return run_dir, spec

@@ -1,14 +1,16 @@
 """The cache: keyed by content, filled on demand, and never believed when damaged."""
 
-import shutil
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
+from app.contract.buckets import Size
 from app.contract.families import FamilyKey
-from app.contract.recipe import Recipe
+from app.contract.recipe import Crop, Recipe
 from app.contract.rundir import DatasetRow
 from app.contract.spec import BaseModelRef
 from tests.worker import tiny
@@ -19,10 +21,10 @@ from worker.cache import (
     UnreadablePicture,
     decode_latents,
     encode_pixels,
-    identity_of,
     pixels_of,
 )
 from worker.families import load
+from worker.families.source import identity
 from worker.memory import choose_machine
 
 MACHINE = choose_machine("fp32")
@@ -34,9 +36,9 @@ def row(bases: dict[FamilyKey, BaseModelRef], tmp_path: Path) -> DatasetRow:
     return tiny.make_pictures(tmp_path / "pictures", tiny.make_spec(bases["sd15"]), ((120, 80),))[0]
 
 
-def latents_of(base: BaseModelRef, folder: Path, identity: str = "vae") -> Latents:
-    """Latents cached in a folder."""
-    return Latents(load(base, torch.float32).parts, TensorCache(folder), identity, MACHINE)
+def latents_of(base: BaseModelRef, folder: Path, **changes: object) -> Latents:
+    """Latents cached in a folder, of parts that differ as told."""
+    return Latents(replace(load(base, torch.float32).parts, **changes), TensorCache(folder), MACHINE)
 
 
 def test_a_latent_is_the_posteriors_mode_of_the_fitted_picture(
@@ -78,19 +80,12 @@ def test_keys_follow_everything_a_latent_depends_on(base: BaseModelRef, row: Dat
         row.model_copy(update={"recipe": Recipe(background="#000000")}),
         row.model_copy(update={"bucket": row.size}),
     ]
-    keys = {latents.key(each) for each in (row, *others)} | {latents_of(base, tmp_path, "other").key(row)}
-    assert len(keys) == 5
-
-
-def test_identity_follows_content_not_place(base: BaseModelRef, tmp_path: Path) -> None:
-    vae = Path(base.path) / "vae"
-    shutil.copytree(vae, tmp_path / "vae")
-    assert identity_of(vae) == identity_of(tmp_path / "vae")
-    weights = tmp_path / "vae" / "diffusion_pytorch_model.safetensors"
-    data = bytearray(weights.read_bytes())
-    data[-1] ^= 1
-    weights.write_bytes(data)
-    assert identity_of(vae) != identity_of(tmp_path / "vae")
+    keys = (
+        {latents.key(each) for each in (row, *others)}
+        | {latents.key(row, is_mirrored=True)}
+        | {latents_of(base, tmp_path, vae_identity="other").key(row)}
+    )
+    assert len(keys) == 6
 
 
 @pytest.mark.parametrize(
@@ -116,8 +111,8 @@ def test_encoding_and_decoding_agree_on_the_scale(base: BaseModelRef, row: Datas
 
 def test_texts_are_encoded_once_and_in_order(base: BaseModelRef, tmp_path: Path) -> None:
     family = load(base, torch.float32)
-    cached = Conditioning(family, MACHINE, TensorCache(tmp_path), "encoders")
-    live = Conditioning(family, MACHINE, None, "encoders")
+    cached = Conditioning(family, MACHINE, TensorCache(tmp_path))
+    live = Conditioning(family, MACHINE, None)
     assert (cached.is_cached, live.is_cached) == (True, False)
     assert list(cached.fill(["a", "b"])) == ["a", "b"]
     assert len(list(tmp_path.rglob("*.safetensors"))) == 2
@@ -126,3 +121,89 @@ def test_texts_are_encoded_once_and_in_order(base: BaseModelRef, tmp_path: Path)
             assert torch.allclose(cached.of(["b", "a", "b"])[name], tensor, atol=1e-5)
     assert len(list(tmp_path.rglob("*.safetensors"))) == 2
     assert cached.key("a") != Conditioning(family, MACHINE, TensorCache(tmp_path), "others").key("a")
+
+
+def test_a_mirrored_latent_is_of_the_mirrored_pixels(base: BaseModelRef, row: DatasetRow, tmp_path: Path) -> None:
+    latents = latents_of(base, tmp_path)
+    vae = load(base, torch.float32).parts.vae
+    with torch.no_grad():
+        expected = vae.encode(pixels_of(row).flip(-1)).latent_dist.mode()[0] * vae.config.scaling_factor
+    assert torch.allclose(latents.get(row, is_mirrored=True), expected, atol=1e-5)
+    assert not torch.allclose(latents.get(row), expected, atol=1e-3)
+
+
+def masked(row: DatasetRow, folder: Path, box: tuple[int, int, int, int]) -> DatasetRow:
+    """The row with a mask that is white in a box of the picture."""
+    with Image.open(row.path) as image:
+        mask = Image.new("L", image.size, 0)
+    mask.paste(255, box)
+    path = folder / f"mask-{'-'.join(map(str, box))}.png"
+    folder.mkdir(parents=True, exist_ok=True)
+    mask.save(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return row.model_copy(update={"mask_path": str(path), "recipe": row.recipe.model_copy(update={"mask": digest})})
+
+
+def test_a_mask_counts_where_it_is_white(base: BaseModelRef, row: DatasetRow, tmp_path: Path) -> None:
+    latents = latents_of(base, tmp_path / "cache")
+    left = latents.area(masked(row, tmp_path, (0, 0, 60, 80)))
+    half = left.shape[-1] // 2
+    assert left.shape == (1, *latents.get(row).shape[1:])
+    assert left[..., : half - 1].min() == 1
+    assert left[..., half + 1 :].max() == 0
+    assert torch.equal(latents.area(masked(row, tmp_path, (0, 0, 60, 80)), is_mirrored=True), left.flip(-1))
+    assert latents.area(row).min() == 1
+
+
+def test_transparency_is_a_mask_where_the_recipe_says_so(base: BaseModelRef, row: DatasetRow, tmp_path: Path) -> None:
+    with Image.open(row.path) as image:
+        clear = image.convert("RGBA")
+    clear.putalpha(Image.new("L", clear.size, 0))
+    clear.paste((10, 20, 30, 255), (0, 0, 60, 80))
+    clear.save(row.path)
+    data = {"sha256": hashlib.sha256(Path(row.path).read_bytes()).hexdigest(), "recipe": Recipe(alpha="mask")}
+    area = latents_of(base, tmp_path / "cache").area(row.model_copy(update=data))
+    assert (area[..., 0].min(), area[..., -1].max()) == (1, 0)
+
+
+def test_nothing_stale_is_ever_used_and_two_files_never_share(
+    base: BaseModelRef, row: DatasetRow, tmp_path: Path
+) -> None:
+    """After one pixel, the crop, the resolution, the mask or the VAE changed, what comes is what is there now."""
+    cache = tmp_path / "cache"
+    seen = [latents_of(base, cache).get(row)]
+    with Image.open(row.path) as image:
+        changed = image.copy()
+    changed.putpixel((60, 40), (1, 2, 3))
+    path = tmp_path / "changed.png"
+    changed.save(path)
+    edits: list[DatasetRow] = [
+        row.model_copy(update={"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}),
+        row.model_copy(
+            update={"recipe": Recipe(crop=Crop(left=4, top=0, width=116, height=80)), "size": Size(116, 80)}
+        ),
+        row.model_copy(update={"bucket": Size(row.bucket.width + 16, row.bucket.height)}),
+    ]
+    for edit in edits:
+        fresh = latents_of(base, tmp_path / "fresh" / edit.sha256[:6]).get(edit)
+        assert torch.equal(latents_of(base, cache).get(edit), fresh)
+        assert all(fresh.shape != old.shape or not torch.equal(fresh, old) for old in seen)
+        seen.append(fresh)
+    first, second = masked(row, tmp_path, (0, 0, 60, 80)), masked(row, tmp_path, (60, 0, 120, 80))
+    assert not torch.equal(latents_of(base, cache).area(first), latents_of(base, cache).area(second))
+    parts = load(base, torch.float32).parts
+    with torch.no_grad():
+        next(parts.vae.parameters()).mul_(1.5)
+    swapped = Latents(replace(parts, vae_identity=identity(parts.vae)), TensorCache(cache), MACHINE)
+    assert not torch.equal(swapped.get(row), seen[0])
+
+
+def test_a_vae_that_makes_no_numbers_loses_the_picture_in_words(
+    base: BaseModelRef, row: DatasetRow, tmp_path: Path
+) -> None:
+    latents = latents_of(base, tmp_path)
+    with torch.no_grad():
+        next(latents._parts.vae.parameters()).fill_(float("nan"))
+    with pytest.raises(UnreadablePicture, match="no finite numbers"):
+        latents.get(row)
+    assert not list(tmp_path.rglob("*.safetensors"))

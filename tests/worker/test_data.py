@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from app.contract.captions import compose
 from app.contract.families import FamilyKey
 from app.contract.spec import BaseModelRef, TrainSpec
 from tests.worker import tiny
-from worker.data import Order
+from worker.data import Order, Visit
 
 
 @pytest.fixture
@@ -75,3 +76,84 @@ def test_a_tag_order_for_each_picture_is_its_own(tmp_path: Path, spec: TrainSpec
     rows = tiny.make_pictures(tmp_path, spec)
     fewer, more = Order(rows[:-1], spec), Order(rows, spec)
     assert [fewer.text(row, 3) for row in rows[:-1]] == [more.text(row, 3) for row in rows[:-1]]
+
+
+def of_epochs(order: Order, epochs: int) -> list[Visit]:
+    """All visits of some epochs."""
+    return [visit for position in range(epochs * order.batches_per_epoch) for visit in order.batch(position)]
+
+
+def test_held_out_pictures_are_in_no_batch_and_change_no_other(tmp_path: Path, spec: TrainSpec) -> None:
+    rows = tiny.make_pictures(tmp_path, spec)
+    held_out = [
+        row.model_copy(update={"split": "held-out"}) for row in tiny.make_pictures(tmp_path / "more", spec)[2:4]
+    ]
+    without, beside = Order(rows, spec), Order([*held_out, *rows], spec)
+    assert beside.batches_per_epoch == without.batches_per_epoch
+    assert of_epochs(beside, 3) == of_epochs(without, 3)
+    assert [row.split for row in beside.held_out] == ["held-out", "held-out"]
+
+
+def test_regularisation_pictures_show_the_class_without_the_trigger(tmp_path: Path, spec: TrainSpec) -> None:
+    spec = tiny.with_changes(spec, data__prior_weight=0.25, data__caption_dropout=0.0, data__shuffles_tags=False)
+    rows = tiny.make_pictures(tmp_path, spec)
+    rows[1] = rows[1].model_copy(update={"split": "regularisation", "weight": 2.0})
+    rows[2] = rows[2].model_copy(update={"weight": 0.5})
+    visits = {visit.row.sha256: visit for visit in of_epochs(Order(rows, spec), 1)}
+    prior = visits[rows[1].sha256]
+    assert prior.text == rows[1].caption
+    assert tiny.TRIGGER not in prior.text
+    assert (prior.weight, visits[rows[2].sha256].weight, visits[rows[0].sha256].weight) == (0.5, 0.5, 1.0)
+
+
+def test_every_second_visit_is_mirrored_and_cropped_from_the_other_side(tmp_path: Path, spec: TrainSpec) -> None:
+    spec = tiny.with_changes(spec, data__mirrors=True)
+    rows = tiny.make_pictures(tmp_path, spec, ((113, 64), (64, 64)))
+    order = Order(rows, spec)
+    for row in rows:
+        sides = [visit.is_mirrored for visit in of_epochs(order, 4) if visit.row == row]
+        assert sum(sides) * 2 == len(sides)
+    wide = {visit.is_mirrored: visit.place for visit in of_epochs(order, 2) if visit.row == rows[0]}
+    plain, mirrored = wide[False], wide[True]
+    assert plain.left + mirrored.left == plain.scaled.width - plain.bucket.width
+    assert plain.left != mirrored.left
+    assert (plain.scaled, plain.top) == (mirrored.scaled, mirrored.top)
+
+
+def test_a_caption_has_as_many_variants_as_were_asked_for(tmp_path: Path, spec: TrainSpec) -> None:
+    spec = tiny.with_changes(spec, data__text_variants=2, data__caption_dropout=0.0, data__keep_tags=0)
+    rows = tiny.make_pictures(tmp_path, spec)
+    order = Order(rows, spec)
+    for row in rows:
+        texts = {visit.text for visit in of_epochs(order, 40) if visit.row == row}
+        assert 1 <= len(texts) <= 2
+    ahead = order.texts(steps=100_000, most=1000)
+    assert ahead is not None
+    assert {visit.text for visit in of_epochs(order, 40)} <= set(ahead)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"data__lines": "any"},
+        {"data__uses_wildcards": True},
+        {"data__tag_dropout": 0.4},
+        {"data__text_variants": 3, "data__tag_dropout": 0.4},
+    ],
+    ids=lambda changes: " ".join(changes),
+)
+def test_every_text_of_a_run_is_known_ahead_however_it_varies(
+    tmp_path: Path, spec: TrainSpec, changes: dict[str, object]
+) -> None:
+    spec = tiny.with_changes(spec, data__shuffles_tags=False, **changes)
+    captions = ["red, {small|large}, shape\nblue, round", "a, b, c, d"]
+    rows = [
+        row.model_copy(update={"caption": caption, "text": compose(caption, tiny.TRIGGER)})
+        for row, caption in zip(tiny.make_pictures(tmp_path, spec), captions * 3, strict=True)
+    ]
+    order = Order(rows, spec)
+    ahead = order.texts(steps=20, most=1000)
+    seen = {visit.text for step in range(20) for batch in order.of_step(step) for visit in batch}
+    assert ahead is not None
+    assert seen <= set(ahead)
+    assert len(seen) > len(captions)

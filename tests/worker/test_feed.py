@@ -1,12 +1,15 @@
 """What the loop eats: noise that nothing shifts, pictures left out in words, and an end when too many are."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from app.contract.events import EventLog, Warned, read_events
 from app.contract.families import FamilyKey
+from app.contract.recipe import Recipe
 from app.contract.rundir import DatasetRow, RunDir
 from app.contract.spec import BaseModelRef, TrainSpec
 from tests.worker import tiny
@@ -16,6 +19,7 @@ from worker.errors import EmptyDataset
 from worker.families import load
 from worker.feed import Batch, Feed, Pictures
 from worker.memory import choose_machine
+from worker.objectives import Noising
 from worker.train import train
 
 MACHINE = choose_machine("fp32")
@@ -25,9 +29,10 @@ MANY = ((64, 64),) * 21 + ((80, 120),) * 3
 def feed_of(spec: TrainSpec, rows: list[DatasetRow], folder: Path) -> Feed:
     """A feed over the rows with an empty cache and a log in the folder."""
     family = load(spec.base, torch.float32)
-    latents = Latents(family.parts, TensorCache(folder / "cache"), "vae", MACHINE)
-    pictures = Pictures(latents, rows, EventLog(folder / "events.jsonl", 1))
-    return Feed(Order(rows, spec), pictures, MACHINE, family.objective.timesteps, spec.optimization.seed)
+    latents = Latents(family.parts, TensorCache(folder / "cache"), MACHINE)
+    order = Order(rows, spec)
+    pictures = Pictures(latents, order, spec.data, EventLog(folder / "events.jsonl", 1))
+    return Feed(order, pictures, MACHINE, Noising(spec.optimization, family.objective.timesteps))
 
 
 @pytest.fixture
@@ -118,3 +123,35 @@ def test_no_pictures_at_all_are_refused(spec: TrainSpec, tmp_path: Path) -> None
     run_dir: RunDir = tiny.make_run(tmp_path / "run", spec, [])
     with pytest.raises(EmptyDataset, match="holds no pictures"):
         train(tiny.context_of(run_dir, spec))
+
+
+def test_a_batch_that_cannot_be_read_shifts_nothing_for_the_next(spec: TrainSpec, tmp_path: Path) -> None:
+    """The picture that stands in has another size, and noise of its own."""
+    spec = tiny.with_changes(
+        spec, optimization__batch=1, optimization__accumulation=25, data__caption_dropout=0.0, data__mirrors=False
+    )
+    rows = tiny.make_pictures(tmp_path / "pictures", spec, ((64, 64),) * 24 + ((80, 160),))
+    before = feed_of(spec, rows, tmp_path / "whole").of_step(0)
+    Path(rows[24].path).unlink()
+    after = feed_of(spec, rows, tmp_path / "broken").of_step(0)
+    same = [torch.equal(old.noise, new.noise) for old, new in zip(before, after, strict=True) if old.texts == new.texts]
+    assert sum(same) == len(same) == 24
+
+
+def test_weights_areas_and_sides_reach_the_loss(spec: TrainSpec, tmp_path: Path) -> None:
+    spec = tiny.with_changes(spec, data__mirrors=True, data__uses_masks=True, data__unmasked_weight=0.25)
+    rows = tiny.make_pictures(tmp_path / "pictures", spec)
+    rows = [row.model_copy(update={"weight": 1 + number}) for number, row in enumerate(rows)]
+    mask = tmp_path / "mask.png"
+    with Image.open(rows[3].path) as image:
+        Image.new("L", image.size, 0).save(mask)
+    recipe = Recipe(mask=hashlib.sha256(mask.read_bytes()).hexdigest())
+    rows[3] = rows[3].model_copy(update={"mask_path": str(mask), "recipe": recipe})
+    feed = feed_of(spec, rows, tmp_path)
+    seen = {}
+    for step in range(10):
+        for batch in feed.of_step(step):
+            assert batch.areas is not None
+            for text, weight, area in zip(batch.texts, batch.weights.tolist(), batch.areas, strict=True):
+                seen[text] = (weight, area.unique().tolist())
+    assert all(seen[row.text] == (row.weight, [0.25 if row is rows[3] else 1.0]) for row in rows)

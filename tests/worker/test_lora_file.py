@@ -24,8 +24,10 @@ from worker.errors import ModelMissing, NonFiniteLoss
 from worker.families import load
 from worker.families.base import Family
 from worker.families.sdxl import sgm_blocks
-from worker.lora import ADAPTER, Lora, attach, denoiser_targets, text_targets
-from worker.lora_file import Training, inspect, metadata_of, tensors, write
+from worker.lora import ADAPTER, Lora, attach
+from worker.lora_file import Training, metadata_of, tensors, write
+from worker.lora_header import inspect
+from worker.lora_sites import denoiser_targets, text_targets
 from worker.render import load_lora
 from worker.sampling import make_scheduler
 
@@ -111,7 +113,7 @@ def layers_of(family: Family) -> list[tuple[str, LoraLayer]]:
 def test_diffusers_reads_back_every_weight_and_the_strength(trained: tuple[RunDir, TrainSpec]) -> None:
     run_dir, spec = trained
     ours, theirs = load(spec.base, torch.float32), load(spec.base, torch.float32)
-    lora = attach(ours, spec.network, trains_text=True, seed=1)
+    lora = attach(ours, spec.network, trains_text=(True, True), seed=1)
     state = load_file(run_dir.checkpoint(8) / "state" / "weights.safetensors")
     load_lora(theirs.pipeline(make_scheduler(theirs.parts.scheduler), is_whole=True), run_dir.lora(8))
     wanted, found = layers_of(ours), layers_of(theirs)
@@ -163,7 +165,7 @@ def test_metadata_says_what_other_programs_ask(trained: tuple[RunDir, TrainSpec]
         "ss_resolution": "(64, 64)",
         "ss_num_train_images": "7",
         "ss_output_name": "tiny run",
-        "ss_text_encoder_lr": "0.001",
+        "ss_text_encoder_lr": {"sd15": "0.001", "sdxl": "[0.001, 0.001]"}[spec.base.family],
         "ss_total_batch_size": "2",
         "modelspec.sai_model_spec": "1.0.1",
         "modelspec.architecture": facts.architecture,
@@ -205,7 +207,7 @@ def test_hashes_are_of_the_tensor_bytes(trained: tuple[RunDir, TrainSpec]) -> No
 
 def lora_of(base: BaseModelRef, **network: object) -> Lora:
     """A fresh LoRA on the base."""
-    return attach(load(base, torch.float32), Network.model_validate(network), trains_text=False, seed=1)
+    return attach(load(base, torch.float32), Network.model_validate(network), trains_text=(False, False), seed=1)
 
 
 def test_weights_beyond_fp16_are_refused(base: BaseModelRef) -> None:

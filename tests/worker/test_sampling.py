@@ -1,15 +1,20 @@
 """Drawing prompts: what a picture depends on, and what drawing leaves alone."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from diffusers import DPMSolverMultistepScheduler
 
+from app.contract.events import Warned
+from app.contract.families import FamilyKey
 from app.contract.spec import BaseModelRef, Prompt, TrainSpec
 from tests.worker import tiny
 from worker.cache import Conditioning
 from worker.families import load
 from worker.memory import choose_machine, needs_tiles, on_device, untouched
 from worker.sampling import Painter, make_scheduler
+from worker.train import train
 
 MACHINE = choose_machine("fp32")
 
@@ -17,7 +22,7 @@ MACHINE = choose_machine("fp32")
 def painter_of(spec: TrainSpec) -> Painter:
     """A painter over the untouched base."""
     family = load(spec.base, torch.float32)
-    return Painter(family, MACHINE, spec.sampling, Conditioning(family, MACHINE, None, ""), lambda: None)
+    return Painter(family, MACHINE, spec.sampling, Conditioning(family, MACHINE, None), lambda: None)
 
 
 def test_a_picture_depends_on_prompt_seed_and_negative_alone(base: BaseModelRef) -> None:
@@ -88,3 +93,23 @@ def test_models_return_to_where_they_were() -> None:
         assert layer.weight.device.type == "cpu"
     assert layer.weight.device.type == "cpu"
     assert not needs_tiles(torch.device("cpu"), 4096 * 4096)
+
+
+def test_too_little_memory_ends_the_sample_and_not_the_run(
+    bases: dict[FamilyKey, BaseModelRef], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The device says so from inside the sampler's own step."""
+    spec = tiny.make_spec(bases["sd15"])
+    run_dir = tiny.new_run(tmp_path, spec)
+
+    def runs_out(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(DPMSolverMultistepScheduler, "step", runs_out)
+    train(tiny.context_of(run_dir, spec))
+    warned = [event.message for event in tiny.events_of(run_dir, "warning") if isinstance(event, Warned)]
+    assert [message.partition(" were drawn")[0] for message in warned] == [
+        f"Memory ran out while the samples of step {step}" for step in (0, 4, 8)
+    ]
+    assert len(tiny.losses_of(run_dir)) == 8
+    assert not tiny.events_of(run_dir, "sample")

@@ -1,11 +1,9 @@
 """The battery: every family goes the whole way, and every promise of the trainer is held on it."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -43,7 +41,7 @@ def test_events_tell_the_run_in_order(trained: tuple[RunDir, TrainSpec]) -> None
     once = ["saving", "checkpoint", "sampling", "sample", "sampling", "sample"]
     assert course == [
         *["loading", "caching", "sampling", "sample", "sampling", "sample", "training"],
-        *["progress", *once, "progress", *once],
+        *["progress", "metric", *once, "progress", "metric", *once],
     ]
     state = fold(events)
     assert [saved.step for saved in state.checkpoints] == [4, 8]
@@ -65,7 +63,7 @@ def test_baseline_is_the_untouched_base(trained: tuple[RunDir, TrainSpec]) -> No
     run_dir, spec = trained
     machine = choose_machine("auto")
     family = load(spec.base, machine.dtype)
-    painter = Painter(family, machine, spec.sampling, Conditioning(family, machine, None, ""), lambda: None)
+    painter = Painter(family, machine, spec.sampling, Conditioning(family, machine, None), lambda: None)
     for index, prompt in enumerate(spec.sampling.prompts):
         assert pixels(run_dir, 0, index, prompt.seed) == painter.draw(prompt).tobytes()
         assert pixels(run_dir, 0, index, prompt.seed) != pixels(run_dir, 8, index, prompt.seed)
@@ -161,15 +159,6 @@ def test_an_absurd_learning_rate_never_saves_anything_that_is_no_number(base: Ba
         assert all(torch.isfinite(tensor).all() for tensor in load_file(run_dir.lora(step)).values())
 
 
-@pytest.fixture
-def fresh_accelerate() -> Iterator[None]:
-    """accelerate keeps one precision a process; a run has its own process, a test has not."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
-
-
-@pytest.mark.usefixtures("fresh_accelerate")
 def test_half_precision_trains_a_full_precision_lora(base: BaseModelRef, tmp_path: Path) -> None:
     spec = tiny.make_spec(
         base, optimization__precision="bf16", optimization__text_encoder_learning_rate=1e-3, optimization__steps=4

@@ -12,14 +12,14 @@ from PIL import Image, ImageDraw
 from safetensors.torch import load_file
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
-from app.contract.buckets import Size, fit, make_buckets
+from app.contract.buckets import Fit, Size, fit, make_buckets
 from app.contract.captions import compose
 from app.contract.events import AnyEvent, EventLog, Progress, read_events
-from app.contract.families import FamilyKey
+from app.contract.families import FAMILIES, FamilyKey
 from app.contract.rundir import DatasetRow, RunDir, publish
 from app.contract.spec import AnySpec, BaseModelRef, RenderSpec, TrainSpec
-from worker.context import RunContext
 from tests.worker import random_sd15 as recipe
+from worker.context import RunContext
 
 SIDE_PX = 64
 STEP_PX = 16
@@ -102,8 +102,23 @@ def make_spec(base: BaseModelRef, **changes: Any) -> TrainSpec:
     }
     for key, value in changes.items():
         area, _, name = key.rpartition("__")
-        (data[area] if area else data)[name] = value
+        (data.setdefault(area, {}) if area else data)[name] = value
     return TrainSpec.model_validate(data)
+
+
+def with_changes(spec: TrainSpec, **changes: Any) -> TrainSpec:
+    """The spec with some values changed, named as for `make_spec`."""
+    data = spec.model_dump()
+    for key, value in changes.items():
+        area, _, name = key.rpartition("__")
+        (data.setdefault(area, {}) if area else data)[name] = value
+    return TrainSpec.model_validate(data)
+
+
+def text_rates(family: FamilyKey, rate: float) -> dict[str, float]:
+    """Changes of a spec by which every text encoder of the family is trained at a rate."""
+    names = ("text_encoder_learning_rate", "text_encoder_2_learning_rate")
+    return {f"optimization__{name}": rate for name in names[: FAMILIES[family].text_encoders]}
 
 
 def make_pictures(folder: Path, spec: TrainSpec, sizes: tuple[tuple[int, int], ...] = SIZES) -> list[DatasetRow]:
@@ -128,6 +143,11 @@ def make_pictures(folder: Path, spec: TrainSpec, sizes: tuple[tuple[int, int], .
             )
         )
     return rows
+
+
+def make_place(width: int, height: int) -> Fit:
+    """How a picture of that size lies in a square bucket."""
+    return fit(Size(width, height), (Size(SIDE_PX, SIDE_PX),))
 
 
 def draw_picture(path: Path, width: int, height: int, seed: int) -> None:
