@@ -5,8 +5,9 @@ const zone = byId("drop-zone");
 const list = byId("upload-list");
 const grid = byId("image-grid");
 const AT_ONCE = 3;
-const PICTURE = /\.(png|jpe?g|jfif|webp)$/i;
-const TEXT = /\.txt$/i;
+const PICTURE = /\.(a?png|jpe?g|jpe|jfif|webp|bmp|dib|gif|tiff?|avif|hei[cf]|hif|jxl)$/i;
+const TEXT = /\.(txt|caption)$/i;
+const ARCHIVE = /\.zip$/i;
 const stem = (name) => name.replace(/\.[^.]*$/, "").toLowerCase();
 const base = (path) => path.split("/").at(-1);
 
@@ -38,7 +39,7 @@ async function dropped(transfer) {
 }
 
 // Of a folder only pictures and captions are wanted; files that were picked by hand are all sent, to be told why not.
-const isWanted = ({ path }) => (path.includes("/") ? PICTURE.test(path) || TEXT.test(path) : true) && !path.split("/").some((part) => part.startsWith("."));
+const isWanted = ({ path }) => (path.includes("/") ? PICTURE.test(path) || TEXT.test(path) || ARCHIVE.test(path) : true) && !path.split("/").some((part) => part.startsWith("."));
 
 // Equal names in two folders would lead a caption to the wrong picture: there the folder becomes part of the name.
 function named(found) {
@@ -60,7 +61,7 @@ let tally = null;
 
 function add(found) {
   const wanted = named(found.filter(isWanted)).sort((a, b) => a.path.localeCompare(b.path, undefined, { numeric: true }));
-  tally ??= { total: 0, done: 0, added: 0, known: 0, captioned: 0, failed: 0, leftOut: 0 };
+  tally ??= { batch: crypto.randomUUID?.() ?? String(Date.now()), total: 0, done: 0, added: 0, known: 0, captioned: 0, failed: 0, leftOut: 0 };
   tally.leftOut += found.length - wanted.length;
   tally.total += wanted.length;
   byId("uploads").hidden = false;
@@ -99,7 +100,8 @@ function send(item) {
   return new Promise((resolve) => {
     const request = new XMLHttpRequest();
     const bar = item.row.querySelector("progress");
-    request.open("POST", url);
+    request.open("POST", ARCHIVE.test(item.name) ? `${url}/archive` : url);
+    request.setRequestHeader("X-Drop", tally.batch);
     request.setRequestHeader("X-File-Name", encodeURIComponent(item.name));
     request.setRequestHeader("X-LoRA-Studio", "1");
     request.setRequestHeader("HX-Request", "true");
@@ -128,6 +130,7 @@ function take(item, request) {
   const tile = answer.content.querySelector(".image-tile");
   const { status } = row.dataset;
   if (status === "refused") tally.failed += 1;
+  else if (status === "archive") window.htmx.ajax("GET", `${url}/import`, { target: "#import", swap: "outerHTML" });
   else if (status === "waiting") held.set(stem(item.name), row);
   else tally[status] += 1;
   item.row.replaceWith(row);
@@ -159,6 +162,11 @@ function fail(item, text) {
     add([{ file: item.file, path: item.name }]);
   });
 }
+
+// While an import brings images in, the count goes along, and an empty grid shows the first of them.
+document.body.addEventListener("images-arriving", () => {
+  window.htmx.trigger(document.body, grid.querySelector(".image-tile") ? "images-changed" : "images-imported");
+});
 
 // What is seen of it
 

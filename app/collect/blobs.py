@@ -1,16 +1,17 @@
 """Originals on disk by content hash, and the re-encoded copies that pages show."""
 
+import os
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from threading import get_ident
 
-from PIL import Image
-
-from app.collect.pictures import THUMB_SIDE_PX, Picture, webp
+from app.collect.formats import with_optional_decoders
+from app.collect.pictures import DISPLAY_SIDE_PX, THUMB_SIDE_PX, Picture, shrunk, webp
 from app.config import Settings
 from app.contract.pixels import open_rgb
-from app.contract.recipe import Recipe
-from app.contract.rundir import publish
-
-DISPLAY_SIDE_PX = 1600
+from app.contract.recipe import UNTOUCHED, Recipe, look_key
+from app.contract.rundir import fsync_dir, publish
 
 
 def blob_path(settings: Settings, sha256: str, extension: str) -> Path:
@@ -23,14 +24,49 @@ def thumb_path(settings: Settings, sha256: str) -> Path:
     return settings.thumbs / sha256[:2] / f"{sha256}.webp"
 
 
-def put(settings: Settings, picture: Picture, data: bytes) -> None:
-    """Publish the original and its thumbnail; a picture already there is left alone."""
+def _display_path(settings: Settings, sha256: str) -> Path:
+    return settings.thumbs / sha256[:2] / f"{sha256}-{DISPLAY_SIDE_PX}.webp"
+
+
+def put(settings: Settings, picture: Picture, data: bytes, *, settles_later: bool = False) -> None:
+    """Publish the original and its copies; a picture already there is left alone.
+
+    With `settles_later` the original is whole but not yet safe from a power cut: `settle` follows before any row.
+    """
     original = blob_path(settings, picture.sha256, picture.extension)
     if not original.exists():
-        publish(original, data)
-    thumb = thumb_path(settings, picture.sha256)
-    if not thumb.exists():
-        publish(thumb, picture.thumb)
+        (_write_copy if settles_later else publish)(original, data)
+    copies = [(thumb_path(settings, picture.sha256), picture.thumb)]
+    if picture.display:
+        copies.append((_display_path(settings, picture.sha256), picture.display))
+    for path, copy in copies:
+        if not path.exists():
+            _write_copy(path, copy)
+
+
+def put_bytes(settings: Settings, sha256: str, extension: str, data: bytes) -> None:
+    """Publish bytes that are no picture of the project, such as a mask."""
+    path = blob_path(settings, sha256, extension)
+    if not path.exists():
+        publish(path, data)
+
+
+def settle(settings: Settings, named: Sequence[tuple[str, str]]) -> None:
+    """Force originals, named by hash and ending, to the disk: all at once where the system can."""
+    if sys.platform == "linux" and len(named) > 1:
+        # One flush for a batch: a flush for each of 20,000 small files takes longer than decoding them.
+        os.sync()
+        return
+    for sha256, extension in named:
+        settle_one(settings, sha256, extension)
+
+
+def settle_one(settings: Settings, sha256: str, extension: str) -> None:
+    """Force one original to the disk."""
+    path = blob_path(settings, sha256, extension)
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+    fsync_dir(path.parent)
 
 
 def made_thumb(settings: Settings, sha256: str, extension: str) -> Path:
@@ -40,13 +76,36 @@ def made_thumb(settings: Settings, sha256: str, extension: str) -> Path:
 
 def display_path(settings: Settings, sha256: str, extension: str) -> Path:
     """Return the large copy for the screen, made when it is missing. Raises one of pixels.UNREADABLE."""
-    path = settings.thumbs / sha256[:2] / f"{sha256}-{DISPLAY_SIDE_PX}.webp"
-    return _made(path, blob_path(settings, sha256, extension), DISPLAY_SIDE_PX)
+    return _made(_display_path(settings, sha256), blob_path(settings, sha256, extension), DISPLAY_SIDE_PX)
 
 
-def _made(path: Path, original: Path, side_px: int) -> Path:
-    if not path.exists():
-        image = open_rgb(original, Recipe())
-        image.thumbnail((side_px, side_px), Image.Resampling.LANCZOS)
-        publish(path, webp(image))
+def polished_copy(settings: Settings, sha256: str, extension: str, recipe: Recipe, side_px: int) -> Path:
+    """Return a copy after a recipe, made when it is missing. Raises one of pixels.UNREADABLE.
+
+    Where the recipe changes nothing that is seen, it is the thumbnail or the large copy of the picture as it came.
+    """
+    key = look_key(recipe)
+    if not key:
+        plain = made_thumb if side_px == THUMB_SIDE_PX else display_path
+        return plain(settings, sha256, extension)
+    path = settings.thumbs / sha256[:2] / f"{sha256}-{side_px}-{key}.webp"
+    return _made(path, blob_path(settings, sha256, extension), side_px, recipe)
+
+
+def _made(path: Path, original: Path, side_px: int, recipe: Recipe = UNTOUCHED) -> Path:
+    # A copy is not forced to the disk when it is written: after a power cut it may be there and empty.
+    if not path.exists() or not path.stat().st_size:
+        with_optional_decoders()
+        _write_copy(path, webp(shrunk(open_rgb(original, recipe), side_px)))
     return path
+
+
+def _write_copy(path: Path, data: bytes) -> None:
+    """Write a copy that can be made again: whole or not at all, but without waiting for the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}-{get_ident()}.tmp")
+    try:
+        beside.write_bytes(data)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)

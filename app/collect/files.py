@@ -1,25 +1,14 @@
 """Files as they lie in a person's folders: found, named and read so that none can hold up an import."""
 
+import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from app.collect.sidecars import is_caption, is_picture
 from app.errors import Invalid
 
 MAX_NAME = 200
-
-
-@dataclass(frozen=True)
-class FolderLook:
-    """What a folder import would read; nothing has been copied yet."""
-
-    path: Path
-    pictures: int
-    captions: int
-    others: int
-    size_bytes: int
 
 
 def shown_name(raw: str) -> str:
@@ -66,39 +55,41 @@ def files_in(path: Path) -> Iterator[Path]:
                 yield Path(folder) / name
 
 
-def look(path: Path) -> FolderLook:
-    """Count what an import of this folder would read. Raises Invalid when it is no readable folder."""
-    if not path.is_absolute():
-        raise Invalid(f"{path} is not a full path.", "Give the folder from its root on.", field="path")
-    if not path.is_dir():
-        reason = "is a file" if path.exists() else "does not exist"
-        raise Invalid(f"{path} {reason}.", "Give the path of a folder with images.", field="path")
-    pictures = captions_found = others = size_bytes = 0
-    for file in files_in(path):
-        if is_picture(file.name):
-            pictures += 1
-            size_bytes += _size_of(file)
-        elif is_caption(file.name):
-            captions_found += 1
-        else:
-            others += 1
-    return FolderLook(path, pictures, captions_found, others, size_bytes)
+@dataclass(frozen=True)
+class Found:
+    """A file of an import: its name inside what is imported, and where its bytes are on this disk."""
+
+    rel: PurePosixPath
+    path: Path
+
+    @property
+    def shown(self) -> str:
+        """The bare name, as pages show it."""
+        return shown_name(self.rel.name)
+
+    @property
+    def shown_rel(self) -> str:
+        """The name with its folders, printable, as reports list it."""
+        parts = [shown_name(part) for part in self.rel.parts]
+        return "/".join(parts) or "unnamed"
 
 
-def _size_of(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        # The import itself says of each file why it cannot be read.
-        return 0
+def found_under(paths: list[Path]) -> list[Found]:
+    """List the files that the paths name: files as given, folders walked. Raises OSError for what is not there.
 
-
-def pictures_under(paths: list[Path]) -> list[Path]:
-    """Return the picture files that the paths name: files as given, folders walked."""
-    found: list[Path] = []
-    for path in paths:
+    Names begin inside the folder; where several paths are given, with the folder's own name.
+    """
+    found: dict[PurePosixPath, Found] = {}
+    for number, path in enumerate(paths):
         if path.is_dir():
-            found.extend(file for file in files_in(path) if is_picture(file.name))
+            head = PurePosixPath(path.name) if len(paths) > 1 else PurePosixPath()
+            rels = [(head / file.relative_to(path).as_posix(), file) for file in files_in(path)]
+        elif os.path.lexists(path):
+            rels = [(PurePosixPath(path.name), path)]
         else:
-            found.append(path)
-    return found
+            raise FileNotFoundError(errno.ENOENT, "it is no longer there", os.fspath(path))
+        for rel, file in rels:
+            # Folders of one name in two places are two folders.
+            free = rel if rel not in found else PurePosixPath(str(number + 1)) / rel
+            found[free] = Found(free, file)
+    return list(found.values())

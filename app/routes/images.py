@@ -1,7 +1,7 @@
 """Images of a project: the grid, dropped files, removal, repeats."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 from urllib.parse import unquote
 
@@ -12,17 +12,21 @@ from sqlalchemy.orm import Session
 from starlette.datastructures import UploadFile
 
 from app.collect.files import shown_name
-from app.collect.imports import OUTCOME_LABELS, ImportJobs, ImportProgress, Outcome, take_file
+from app.collect.imports import OUTCOME_LABELS, ImportProgress, Outcome
 from app.collect.pictures import MAX_BYTES, THUMB_SIDE_PX
+from app.contract.recipe import AlphaUse
+from app.contract.splits import Split
 from app.errors import AppError, Invalid
 from app.next_step import NextStep, next_step, standing
+from app.polish.addresses import thumb_url
 from app.render import is_htmx, page, partial
-from app.store import images, projects
+from app.store import alpha, images, projects
+from app.store.alpha import AlphaState
 from app.store.db import read, write
 from app.store.images import ImageRow
 from app.store.models import Project
 from app.store.projects import ProjectCounts
-from app.wiring import Imports, OwnSettings, Store
+from app.wiring import Imports, Store
 
 router = APIRouter()
 
@@ -30,6 +34,8 @@ router = APIRouter()
 PAGE = 240
 # More than any project holds, so that whoever selects all can remove all.
 MAX_SELECTED = 200_000
+# What a form's choice of ground means; "colour" takes the colour beside it.
+GROUNDS = {"white": "#ffffff", "grey": "#808080", "black": "#000000"}
 # A little above what a picture may have, so that the refusal is ours and names the file.
 MAX_DROP_BYTES = MAX_BYTES + 1_000_000
 
@@ -45,6 +51,18 @@ class Tile:
     height_px: int
     repeats: int
     caption: str
+    split: Split = "train"
+
+
+@dataclass(frozen=True)
+class AlphaPart:
+    """The question what transparency means here, or a line on what was decided; `is_open` shows the form."""
+
+    project_id: int
+    alpha: AlphaState
+    examples: Sequence[str]
+    is_open: bool
+    alpha_error: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,7 +88,11 @@ class IndexPage:
     tiles: Sequence[Tile]
     after: int | None
     progress: ImportProgress | None
+    alpha: AlphaState
+    examples: Sequence[str]
+    is_open: bool
     refused: Sequence[Outcome] = ()
+    alpha_error: str = ""
     section: str = "images"
 
 
@@ -97,8 +119,9 @@ class Dropped:
 @router.get("/projects/{project_id}/images")
 def index(request: Request, project_id: int, store: Store, imports: Imports, after: int = 0) -> HTMLResponse:
     """Show the first page of the grid (a later one with `after`), and the ways in."""
+    reached = imports.progress(project_id)
     with read(store) as session:
-        return page(request, "images/index", _index_page(session, project_id, imports, after))
+        return page(request, "images/index", _index_page(session, project_id, reached, after))
 
 
 @router.get("/projects/{project_id}/images/grid")
@@ -122,23 +145,32 @@ async def drop(
     project_id: int,
     store: Store,
     imports: Imports,
-    settings: OwnSettings,
     x_file_name: Annotated[str, Header()] = "",
+    x_drop: Annotated[str, Header()] = "",
 ) -> Response:
-    """Take one file as the raw body, named by the X-File-Name header, or several from a plain form."""
+    """Take one file as the raw body, named by the X-File-Name header, or several from a plain form.
+
+    X-Drop is the browser's word for all files of one drop, which share a report.
+    """
 
     def take(name: str, data: bytes) -> Dropped:
         with read(store) as session:
             projects.get(session, project_id)
-        outcome = take_file(settings, store, project_id, read_file_name(name), data)
+        staged = imports.staging()
+        try:
+            staged.write_bytes(data)
+            outcome = imports.take_dropped(project_id, read_file_name(name), staged, x_drop[:64])
+        finally:
+            staged.unlink(missing_ok=True)
         return _dropped(store, outcome)
 
     def answer_plain(taken: Sequence[Dropped]) -> Response:
         refused = [each.outcome for each in taken if each.outcome.status == "refused"]
         if not refused:
             return RedirectResponse(f"/projects/{project_id}/images", 303)
+        reached = imports.progress(project_id)
         with read(store) as session:
-            return page(request, "images/index", _index_page(session, project_id, imports, 0, refused), 422)
+            return page(request, "images/index", _index_page(session, project_id, reached, 0, refused), 422)
 
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         async with request.form() as form:
@@ -147,6 +179,43 @@ async def drop(
         return await run_in_threadpool(answer_plain, taken)
     dropped = await run_in_threadpool(take, x_file_name, await request.body())
     return partial(request, "images/drop", dropped, 422 if dropped.outcome.status == "refused" else 200)
+
+
+@router.get("/projects/{project_id}/images/alpha")
+def transparency(request: Request, project_id: int, store: Store, change: bool = False) -> HTMLResponse:
+    """Show the question what transparency means here, once an image has some."""
+    with read(store) as session:
+        return partial(request, "images/alpha", _alpha(session, project_id, change))
+
+
+@router.post("/projects/{project_id}/images/alpha")
+def decide(
+    request: Request,
+    project_id: int,
+    store: Store,
+    ground: Annotated[str, Form()] = "",
+    colour: Annotated[str, Form()] = "",
+    use: Annotated[AlphaUse, Form()] = "flatten",
+) -> Response:
+    """Say what transparency means in this project; its images with transparent parts get it into their recipes."""
+    error, status = "", 200
+    try:
+        if ground not in (*GROUNDS, "colour"):
+            raise Invalid("No ground is chosen.", "Choose what shows behind transparent parts.")
+        with write(store) as session:
+            alpha.decide(session, project_id, use, GROUNDS.get(ground, colour.strip().lower()))
+    except Invalid as refusal:
+        error, status = f"{refusal.message} {refusal.hint}", 422
+        if not is_htmx(request):
+            raise
+    if not is_htmx(request):
+        return RedirectResponse(f"/projects/{project_id}/images", 303)
+    with read(store) as session:
+        part = replace(_alpha(session, project_id, is_open=bool(error)), alpha_error=error)
+    answer = partial(request, "images/alpha", part, status)
+    if not error:
+        answer.headers["HX-Trigger"] = "images-changed"
+    return answer
 
 
 @router.post("/projects/{project_id}/images/remove", form_limits={"max_fields": MAX_SELECTED})
@@ -204,15 +273,17 @@ def read_file_name(header: str) -> str:
 
 def tile(row: ImageRow) -> Tile:
     """A picture as the grid shows it."""
-    scale = min(1.0, THUMB_SIDE_PX / max(row.width_px, row.height_px))
+    size = row.size
+    scale = min(1.0, THUMB_SIDE_PX / max(size.width, size.height))
     return Tile(
         id=row.id,
         name=row.name,
-        thumb=f"/media/thumbs/{row.sha256}.webp",
-        width_px=max(1, round(row.width_px * scale)),
-        height_px=max(1, round(row.height_px * scale)),
+        thumb=thumb_url(row),
+        width_px=max(1, round(size.width * scale)),
+        height_px=max(1, round(size.height * scale)),
         repeats=row.repeats,
         caption=(row.caption or "").strip(),
+        split=row.split,
     )
 
 
@@ -220,6 +291,12 @@ def _grid(session: Session, project_id: int, after: int) -> GridPart:
     rows = images.page(session, project_id, after_id=after, limit=PAGE + 1)
     shown = rows[:PAGE]
     return GridPart(project_id, after, tuple(map(tile, shown)), shown[-1].id if len(rows) > PAGE else None)
+
+
+def _alpha(session: Session, project_id: int, is_open: bool) -> AlphaPart:
+    state = alpha.state(session, project_id)
+    asks = state.count > 0 and (is_open or state.use is None)
+    return AlphaPart(project_id, state, alpha.examples(session, project_id) if asks else (), asks)
 
 
 def _summary(session: Session, project_id: int) -> Summary:
@@ -234,14 +311,16 @@ def _summary(session: Session, project_id: int) -> Summary:
 def _index_page(
     session: Session,
     project_id: int,
-    imports: ImportJobs,
+    progress: ImportProgress | None,
     after: int,
     refused: Sequence[Outcome] = (),
 ) -> IndexPage:
     head = _summary(session, project_id)
     part = _grid(session, project_id, after)
-    progress = imports.progress(project_id)
-    has_news = progress is not None and (not progress.is_over or progress.refused or progress.was_cancelled)
+    clear = _alpha(session, project_id, is_open=False)
+    has_news = progress is not None and (
+        not progress.is_over or progress.refused_count or progress.questions or progress.was_cancelled
+    )
     return IndexPage(
         project=head.project,
         counts=head.counts,
@@ -252,6 +331,9 @@ def _index_page(
         tiles=part.tiles,
         after=part.after,
         progress=progress if has_news else None,
+        alpha=clear.alpha,
+        examples=clear.examples,
+        is_open=clear.is_open,
         refused=refused,
     )
 

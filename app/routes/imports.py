@@ -1,108 +1,295 @@
-"""The import of a folder on this computer: look first, then copy, with progress and cancel."""
+"""Imports: their progress, and the report of what became of each file, to come back to and try again from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from pydantic import BaseModel
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
-from app.collect.files import FolderLook, full_path, look
-from app.errors import Invalid
+from app.collect.imports import ImportProgress, progress_of
+from app.collect.outcomes import Choice, answer, question_of
+from app.collect.refusals import CODE_LABELS
+from app.collect.sources import read_source
+from app.errors import AppError, Conflict, Invalid
 from app.render import is_htmx, page, partial
+from app.store import imports as reports
 from app.store import projects
-from app.store.db import read
-from app.store.models import Project
+from app.store.db import read, write
+from app.store.imports import TROUBLE, Tally, Wanted
+from app.store.models import Import, ImportItem, Project
 from app.store.projects import ProjectCounts
 from app.wiring import Imports, Store
 
 router = APIRouter()
 
-
-class FolderFields(BaseModel):
-    """The folder form as texts; `looked` is the path that was looked into."""
-
-    path: str = ""
-    looked: str = ""
-    step: str = "look"
+ROWS = 100
+OUTCOMES = (
+    ("refused", "Refused", "bad", "circle-x"),
+    ("question", "Questions", "warn", "help"),
+    ("added", "Added", "ok", "circle-check"),
+    ("known", "Already here", "", "circle-dot"),
+)
+MARKS = {key: (label.removesuffix("s"), tone, icon) for key, label, tone, icon in OUTCOMES}
 
 
 @dataclass(frozen=True)
-class FolderPage:
-    """The form as far as it is filled in; `found` is what the folder holds."""
+class Chip:
+    """A filter of the report and how many files it shows."""
+
+    label: str
+    count: int
+    href: str
+    is_current: bool
+    tone: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One file of the report."""
+
+    item: ImportItem
+    thumb: str
+    choices: Sequence[Choice]
+    can_retry: bool
+
+    @property
+    def mark(self) -> tuple[str, str, str]:
+        """Word, tone and icon of its outcome."""
+        return MARKS[self.item.outcome]
+
+
+@dataclass(frozen=True)
+class Head:
+    """An import as lists name it."""
+
+    row: Import
+    label: str
+    progress: ImportProgress
+
+
+@dataclass(frozen=True)
+class IndexPage:
+    """The imports of a project, the newest first."""
 
     project: Project
     counts: ProjectCounts
     caption_url: str
-    path: str = ""
-    found: FolderLook | None = None
-    path_error: str = ""
+    heads: Sequence[Head]
     section: str = "images"
 
 
-@router.get("/projects/{project_id}/images/folder")
-def folder(request: Request, project_id: int, store: Store) -> HTMLResponse:
-    """Show the form."""
-    return page(request, "imports/folder", _folder_page(store, project_id, None))
+@dataclass(frozen=True)
+class ShowPage:
+    """The report of an import; the fields of its partials stand here too."""
+
+    project: Project
+    counts: ProjectCounts
+    caption_url: str
+    head: Head
+    chips: Sequence[Chip]
+    codes: Sequence[Chip]
+    rows: Sequence[Row]
+    more: str
+    retryable: int
+    told: str = ""
+    section: str = "images"
 
 
-@router.post("/projects/{project_id}/images/folder")
-def start(
-    request: Request, project_id: int, store: Store, imports: Imports, form: Annotated[FolderFields, Form()]
+@router.get("/projects/{project_id}/imports")
+def index(request: Request, project_id: int, store: Store) -> HTMLResponse:
+    """List the imports of a project."""
+    with read(store) as session:
+        project, counts = projects.get(session, project_id), projects.counts(session, project_id)
+        rows = reports.listed(session, project_id)
+    heads = [_head(store, row) for row in rows]
+    shown = IndexPage(project, counts, f"/projects/{project_id}/captions", heads)
+    return page(request, "imports/index", shown)
+
+
+@router.get("/imports/{import_id}")
+def show(
+    request: Request, import_id: int, store: Store, outcome: str = "", code: str = "-", after: int = 0
+) -> HTMLResponse:
+    """Show the report, or those of its files that share an outcome and a code."""
+    return page(request, "imports/show", _show_page(store, import_id, outcome, code, after))
+
+
+@router.get("/imports/{import_id}/report")
+def report(
+    request: Request, import_id: int, store: Store, outcome: str = "", code: str = "-", after: int = 0
+) -> HTMLResponse:
+    """Show the report's region, polled while the import is under way."""
+    return partial(request, "imports/report", _show_page(store, import_id, outcome, code, after))
+
+
+@router.post("/imports/{import_id}/cancel")
+def cancel(import_id: int, store: Store, imports: Imports) -> Response:
+    """End an import after the files at hand; what came in stays."""
+    with read(store) as session:
+        row = reports.get(session, import_id)
+    imports.cancel(row.project_id)
+    return RedirectResponse(f"/imports/{import_id}", 303)
+
+
+@router.post("/imports/{import_id}/go-on")
+def go_on(import_id: int, imports: Imports) -> Response:
+    """Go on with an import that was cancelled or broke off."""
+    imports.go_on(import_id)
+    return RedirectResponse(f"/imports/{import_id}", 303)
+
+
+@router.post("/imports/{import_id}/retry")
+def retry(
+    request: Request, import_id: int, store: Store, imports: Imports, item: Annotated[list[int] | None, Form()] = None
 ) -> Response:
-    """Say what a folder holds, and import it once that has been seen."""
-    shown = _folder_page(store, project_id, form)
-    if form.step == "import" and form.looked == shown.path and shown.found and shown.found.pictures:
-        imports.start(project_id, [shown.found.path])
-        url = f"/projects/{project_id}/images"
-        return Response(None, 204, {"HX-Redirect": url}) if is_htmx(request) else RedirectResponse(url, 303)
-    status = 422 if shown.path_error else 200
+    """Try one refused file again, or all of them when none is named."""
+    with read(store) as session:
+        if item:
+            names = [reports.item(session, import_id, each).name for each in item]
+        else:
+            names = list(reports.refused_names(session, import_id))
+    try:
+        imports.retry(import_id, names)
+        told = f"{len(names)} tried again."
+    except (Invalid, Conflict) as refusal:
+        told = f"{refusal.message} {refusal.hint}"
+    except OSError as error:
+        told = f"The files cannot be read: {error.strerror or error}. Check that they are still there."
     if is_htmx(request):
-        return partial(request, "imports/folder", shown, status)
-    return page(request, "imports/folder", shown, status)
+        return partial(request, "imports/report", _show_page(store, import_id, "refused", "-", 0, told))
+    return RedirectResponse(f"/imports/{import_id}?outcome=refused", 303)
+
+
+@router.post("/imports/{import_id}/items/{item_id}/answer")
+def choose(
+    request: Request, import_id: int, item_id: int, store: Store, choice: Annotated[int, Form()] = 0
+) -> Response:
+    """Settle which of several captions an image is to have. Raises Conflict when that was done already."""
+    with write(store) as session:
+        item = reports.item(session, import_id, item_id)
+        if item.outcome != "question":
+            raise Conflict("That question was answered already.", "Reload the report.")
+        choices = question_of(item).choices
+        if not 0 <= choice < len(choices):
+            raise Invalid("There is no such caption to choose.", "Choose one of those shown.")
+        answer(session, item, choices[choice], "you")
+    if is_htmx(request):
+        return partial(request, "imports/report", _show_page(store, import_id, "question", "-", 0))
+    return RedirectResponse(f"/imports/{import_id}?outcome=question", 303)
 
 
 @router.get("/projects/{project_id}/images/import")
 def progress(request: Request, project_id: int, imports: Imports) -> HTMLResponse:
-    """Show how far the import has come; polled while it is under way."""
+    """Show how far the project's import has come; polled while it is under way."""
     reached = imports.progress(project_id)
-    answer = partial(request, "imports/progress", {"project_id": project_id, "progress": reached})
-    if reached and reached.is_over:
-        answer.headers["HX-Trigger"] = "images-imported"
-    return answer
+    part = partial(request, "imports/progress", {"project_id": project_id, "progress": reached})
+    if reached:
+        part.headers["HX-Trigger"] = "images-imported" if reached.is_over else "images-arriving"
+    return part
 
 
 @router.post("/projects/{project_id}/images/import/cancel")
-def cancel(request: Request, project_id: int, imports: Imports) -> Response:
-    """End the import after the file at hand; what came in stays."""
+def cancel_current(request: Request, project_id: int, imports: Imports) -> Response:
+    """End the project's import after the files at hand; what came in stays."""
     imports.cancel(project_id)
     if is_htmx(request):
         return progress(request, project_id, imports)
     return RedirectResponse(f"/projects/{project_id}/images", 303)
 
 
-def read_path(text: str) -> str:
-    """Return the path as typed or pasted, without the quotes that file programs put around one."""
-    return text.strip().strip("\"'")
+def _head(store: Engine, row: Import) -> Head:
+    return Head(row, source_label(row.source), progress_of(store, row.id))
 
 
-def _folder_page(store: Engine, project_id: int, form: FolderFields | None) -> FolderPage:
-    path, found, error = read_path(form.path) if form else "", None, ""
-    if form:
-        try:
-            found = look(full_path(path)) if path else None
-            error = "" if path else "There is no path. Give the folder from its root on."
-        except Invalid as refusal:
-            error = f"{refusal.message} {refusal.hint}".strip()
-        except OSError as problem:
-            error = f"{path} cannot be read: {problem.strerror or problem}. Give a folder that you may read."
+def source_label(source: str) -> str:
+    """Where an import came from, in words."""
+    try:
+        return read_source(source).label
+    except ValueError:
+        return "files"
+
+
+def _show_page(store: Engine, import_id: int, outcome: str, code: str, after: int, told: str = "") -> ShowPage:
     with read(store) as session:
-        return FolderPage(
-            project=projects.get(session, project_id),
-            counts=projects.counts(session, project_id),
-            caption_url=f"/projects/{project_id}/captions",
-            path=path,
-            found=found,
-            path_error=error,
+        row = reports.get(session, import_id)
+        tallies = reports.tallies(session, import_id)
+        wanted = Wanted(outcome, None if code == "-" else code, after, ROWS + 1)
+        items = reports.items(session, import_id, wanted)
+        rows = _rows(session, items[:ROWS], row)
+        project, counts = projects.get(session, row.project_id), projects.counts(session, row.project_id)
+        retryable = len(reports.refused_names(session, import_id)) if _can_retry(row) else 0
+    url = f"/imports/{import_id}"
+    more = (
+        f"{url}?{urlencode({'outcome': outcome, 'code': code, 'after': items[ROWS - 1].id})}"
+        if len(items) > ROWS
+        else ""
+    )
+    return ShowPage(
+        project=project,
+        counts=counts,
+        caption_url=f"/projects/{project.id}/captions",
+        head=_head(store, row),
+        chips=_chips(url, tallies, outcome),
+        codes=_codes(url, tallies, outcome, code),
+        rows=rows,
+        more=more,
+        retryable=retryable,
+        told=told,
+    )
+
+
+def _can_retry(row: Import) -> bool:
+    return row.status != "running" and '"kind":"drop"' not in row.source
+
+
+def _rows(session: Session, items: Sequence[ImportItem], row: Import) -> list[Row]:
+    thumbs = reports.thumbs(session, [item.image_id for item in items if item.image_id])
+    return [
+        Row(
+            item=item,
+            thumb=f"/media/thumbs/{thumbs[item.image_id]}.webp" if item.image_id and item.image_id in thumbs else "",
+            choices=_choices(item),
+            can_retry=item.outcome == "refused" and item.name != TROUBLE and _can_retry(row),
         )
+        for item in items
+    ]
+
+
+def _choices(item: ImportItem) -> Sequence[Choice]:
+    try:
+        return question_of(item).choices if item.outcome == "question" else ()
+    except (AppError, ValueError):
+        return ()
+
+
+def _chips(url: str, tallies: Sequence[Tally], outcome: str) -> list[Chip]:
+    total = sum(tally.count for tally in tallies)
+    chips = [Chip("All", total, url, not outcome)]
+    for key, label, tone, _ in OUTCOMES:
+        count = sum(tally.count for tally in tallies if tally.outcome == key)
+        if count or key == outcome:
+            chips.append(Chip(label, count, f"{url}?outcome={key}", outcome == key, tone))
+    return chips
+
+
+def _codes(url: str, tallies: Sequence[Tally], outcome: str, code: str) -> list[Chip]:
+    """The codes within an outcome, where there is more than one."""
+    counts: dict[str, int] = {}
+    for tally in tallies:
+        if not outcome or tally.outcome == outcome:
+            counts[tally.code] = counts.get(tally.code, 0) + tally.count
+    if len(counts) < 2:
+        return []
+    return [
+        Chip(
+            CODE_LABELS.get(key, key).capitalize(),
+            count,
+            f"{url}?{urlencode({'outcome': outcome, 'code': key})}",
+            code == key,
+        )
+        for key, count in sorted(counts.items())
+    ]

@@ -1,24 +1,31 @@
 """Images of a project: added once a content, paged in order, removed without touching their originals."""
 
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Select, delete, func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from app.contract.buckets import Size
 from app.contract.recipe import UNTOUCHED, Recipe, read_recipe, size_after
 from app.contract.splits import Split
 from app.errors import Invalid, NotFound
-from app.store.history import Edit, record
-from app.store.models import Blob, Caption, Image, now_us
+from app.store import projects
+from app.store.edits import new_step, remove_images
+from app.store.history import Edit, record, record_many
+from app.store.models import Blob, Caption, Image, Project, now_us
 
 MAX_REPEATS = 1000
 
 
 @dataclass(frozen=True)
 class NewImage:
-    """A checked picture on its way into a project; width and height are those of the upright picture."""
+    """A checked picture on its way into a project; width and height are those of the upright picture.
+
+    `facts` is JSON of collect.facts; `recipe` and the numbers are what its dataset said of it.
+    """
 
     sha256: str
     extension: str
@@ -26,6 +33,30 @@ class NewImage:
     width_px: int
     height_px: int
     name: str
+    phash: str | None = None
+    phash_mirrored: str | None = None
+    facts: str | None = None
+    uses_alpha: bool = False
+    repeats: int = 1
+    weight: float = 1.0
+    split: Split = "train"
+    recipe: Recipe = UNTOUCHED
+    source: str = ""
+    author: str = ""
+    licence: str = ""
+    collected_on: str = ""
+    no_ai: bool = False
+    parent_id: int | None = None
+
+
+@dataclass(frozen=True)
+class NewCaption:
+    """Words on their way in, with the bytes they came as, how those were read and from which file."""
+
+    text: str
+    raw: bytes | None = None
+    encoding: str | None = None
+    came_from: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,53 +92,129 @@ class ImageRow:
         return size_after(self.recipe, self.upright)
 
 
-def add(session: Session, project_id: int, new: NewImage, caption: str | None, by: str) -> tuple[Image, bool]:
+def name_key(name: str) -> str:
+    """A name by which captions find it: composed, and without case."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def add(
+    session: Session, project_id: int, new: NewImage, caption: str | NewCaption | None, by: str
+) -> tuple[Image, bool]:
     """Take a picture into a project; return its row, and False when the project had it already.
 
     The caption it came with is kept unless the image has words already.
     """
-    found = session.scalar(select(Image).where(Image.project_id == project_id, Image.sha256 == new.sha256))
-    image = found or _insert(session, project_id, new, by)
-    if caption is not None:
-        _adopt_caption(session, image, caption, by)
-    return image, found is None
+    (added,) = add_many(session, project_id, [(new, caption)], by)
+    return added
 
 
-def _insert(session: Session, project_id: int, new: NewImage, by: str) -> Image:
-    if session.get(Blob, new.sha256) is None:
-        session.add(
-            Blob(
-                sha256=new.sha256,
-                extension=new.extension,
-                size_bytes=new.size_bytes,
-                width_px=new.width_px,
-                height_px=new.height_px,
-            )
+def add_many(
+    session: Session,
+    project_id: int,
+    arrivals: Sequence[tuple[NewImage, str | NewCaption | None]],
+    by: str,
+    batch: str | None = None,
+) -> list[tuple[Image, bool]]:
+    """Take pictures into a project as `add` does, with few statements however many there are."""
+    project = projects.get(session, project_id)
+    hashes = [new.sha256 for new, _ in arrivals]
+    here = Image.project_id == project_id
+    known = {image.sha256: image for image in session.scalars(select(Image).where(here, Image.sha256.in_(hashes)))}
+    captions = {each.image_id: each for each in _captions(session, [image.id for image in known.values()])}
+    put_blobs(session, [new for new, _ in arrivals])
+    fresh: dict[str, Image] = {}
+    for new, _ in arrivals:
+        if new.sha256 not in known and new.sha256 not in fresh:
+            fresh[new.sha256] = _new_row(project, new)
+    session.add_all(fresh.values())
+    session.flush()
+    edits = [
+        Edit(project_id, by, "image", image.id, "add", None, {"name": image.name, "sha256": image.sha256}, batch)
+        for image in fresh.values()
+    ]
+    for new, caption in arrivals:
+        if caption is not None:
+            image = known.get(new.sha256) or fresh[new.sha256]
+            edits += _adopt_caption(session, image, captions, caption, by)
+    session.flush()
+    record_many(session, [replace(edit, batch=batch) for edit in edits])
+    return [_told(new, known, fresh) for new, _ in arrivals]
+
+
+def _told(new: NewImage, known: dict[str, Image], fresh: dict[str, Image]) -> tuple[Image, bool]:
+    """The row of a picture; of two equal ones of the same batch only the first is new."""
+    if new.sha256 in known:
+        return known[new.sha256], False
+    known[new.sha256] = fresh[new.sha256]
+    return fresh[new.sha256], True
+
+
+def _captions(session: Session, image_ids: Sequence[int]) -> Sequence[Caption]:
+    return session.scalars(select(Caption).where(Caption.image_id.in_(image_ids))).all() if image_ids else []
+
+
+def put_blobs(session: Session, news: Sequence[NewImage]) -> None:
+    """Write down what was measured, also of originals that came in before it was."""
+    wanted = {new.sha256: new for new in news}
+    for blob in session.scalars(select(Blob).where(Blob.sha256.in_(wanted))):
+        new = wanted.pop(blob.sha256)
+        if blob.facts is None and new.facts is not None:
+            blob.facts, blob.phash, blob.phash_mirrored = new.facts, new.phash, new.phash_mirrored
+    session.add_all(
+        Blob(
+            sha256=new.sha256,
+            extension=new.extension,
+            size_bytes=new.size_bytes,
+            width_px=new.width_px,
+            height_px=new.height_px,
+            phash=new.phash,
+            phash_mirrored=new.phash_mirrored,
+            facts=new.facts,
         )
-        session.flush()
-    image = Image(
-        project_id=project_id,
+        for new in wanted.values()
+    )
+    session.flush()
+
+
+def _new_row(project: Project, new: NewImage) -> Image:
+    recipe = new.recipe
+    if new.uses_alpha and project.alpha_use is not None:
+        recipe = recipe.model_copy(update={"alpha": project.alpha_use, "background": project.background})
+    return Image(
+        project_id=project.id,
         sha256=new.sha256,
         name=new.name,
-        name_key=new.name.casefold(),
-        repeats=1,
+        name_key=name_key(new.name),
+        repeats=new.repeats,
+        weight=new.weight,
+        split=new.split,
+        recipe=recipe.to_json(),
         added_us=now_us(),
+        source=new.source,
+        author=new.author,
+        licence=new.licence,
+        collected_on=new.collected_on,
+        no_ai=new.no_ai,
+        parent_id=new.parent_id,
     )
-    session.add(image)
-    session.flush()
-    after = {"name": new.name, "sha256": new.sha256}
-    record(session, Edit(project_id, by, "image", image.id, "add", None, after))
-    return image
 
 
-def _adopt_caption(session: Session, image: Image, text: str, by: str) -> None:
-    kept = session.get(Caption, image.id)
-    if kept is not None and (kept.text.strip() or kept.text == text):
-        return
+def _adopt_caption(
+    session: Session, image: Image, captions: dict[int, Caption], given: str | NewCaption, by: str
+) -> list[Edit]:
+    new = NewCaption(given) if isinstance(given, str) else given
+    kept = captions.get(image.id)
+    if kept is not None and (kept.text.strip() or kept.text == new.text):
+        return []
     before = kept.text if kept else None
-    session.merge(Caption(image_id=image.id, text=text, by=by, updated_us=now_us()))
-    session.flush()
-    record(session, Edit(image.project_id, by, "caption", image.id, "import", before, text))
+    caption = kept or Caption(image_id=image.id)
+    caption.text, caption.by, caption.updated_us = new.text, by, now_us()
+    caption.raw, caption.encoding, caption.came_from = new.raw, new.encoding, new.came_from
+    session.add(caption)
+    captions[image.id] = caption
+    if kept is not None or image.revision:
+        image.revision += 1
+    return [Edit(image.project_id, by, "caption", image.id, "import", before, new.text)]
 
 
 Rows = Select[int, int, str, str, str, int, int, int, str, str, Split, float, int, str | None]
@@ -153,7 +260,7 @@ def training_rows(session: Session, project_id: int) -> list[ImageRow]:
 
 def starting_with(session: Session, project_id: int, prefix: str) -> list[ImageRow]:
     """The images whose name begins so, whatever the case."""
-    begins = Image.name_key.startswith(prefix.casefold(), autoescape=True)
+    begins = Image.name_key.startswith(name_key(prefix), autoescape=True)
     return _read(session, _rows().where(Image.project_id == project_id, begins))
 
 
@@ -187,6 +294,7 @@ def set_repeats(session: Session, image_id: int, repeats: int, by: str = "you") 
     if image.repeats != repeats:
         edit = Edit(image.project_id, by, "image", image_id, "repeats", image.repeats, repeats)
         image.repeats = repeats
+        image.revision += 1
         session.flush()
         record(session, edit)
     return get(session, image_id)
@@ -195,10 +303,7 @@ def set_repeats(session: Session, image_id: int, repeats: int, by: str = "you") 
 def remove(session: Session, image_id: int, by: str) -> ImageRow:
     """Take an image out of its project and return what it was; its original stays on the disk. Raises NotFound."""
     row = get(session, image_id)
-    session.execute(delete(Caption).where(Caption.image_id == image_id))
-    session.execute(delete(Image).where(Image.id == image_id))
-    before = {"name": row.name, "sha256": row.sha256, "repeats": row.repeats, "caption": row.caption}
-    record(session, Edit(row.project_id, by, "image", image_id, "remove", before))
+    remove_images(session, new_step(row.project_id, by), [image_id])
     return row
 
 

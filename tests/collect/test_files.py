@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from app.collect.files import full_path, look, read_file, shown_name
+from app.collect.files import full_path, read_file, shown_name
 from app.collect.imports import ImportJobs, ImportProgress, Outcome, import_paths
+from app.collect.look import look
+from app.collect.sources import PathSource
 from app.config import Settings
 from app.errors import Invalid
-from app.store import images, projects
+from app.store import images, imports, projects
 from app.store.db import read, write
 from tests.drawing import picture
 
@@ -74,11 +76,12 @@ def test_a_file_beyond_all_sense_is_not_read_whole(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_goes_away_is_told_of(settings: Settings, engine: Engine, project_id: int, odd: Path) -> None:
+    with write(engine) as session:
+        row = imports.create(session, project_id, PathSource.of([odd]).model_dump_json(), "you")
+        imports.set_status(session, row.id, "cancelled")
+    shutil.rmtree(odd)
     jobs = ImportJobs(settings, engine)
-    with write(engine):
-        # The import waits for its turn to write, and meanwhile the folder goes.
-        jobs.start(project_id, [odd])
-        shutil.rmtree(odd)
+    jobs.go_on(row.id)
     progress = finished(jobs, project_id)
     jobs.close()
     assert progress.is_over

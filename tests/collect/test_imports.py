@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import Engine
 
 from app.collect.blobs import blob_path, display_path, thumb_path
-from app.collect.files import look
 from app.collect.imports import ImportJobs, ImportProgress, take_file
+from app.collect.look import look
 from app.config import Settings
 from app.errors import Conflict, Invalid
 from app.store import images, projects

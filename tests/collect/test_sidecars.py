@@ -1,42 +1,84 @@
 """Caption files: bytes to text, and whose they are."""
 
-from pathlib import Path
-
 import pytest
 
-from app.collect.sidecars import caption_beside, read_caption, stem
+from app.collect.sidecars import belongs, encoding_of, read_words, stem
 from app.errors import Invalid
+
+TEXTS = [
+    ("utf-8", "café, 画像"),
+    ("utf-8-sig", "sks, café"),
+    ("utf-16", "sks, 猫 on a mat"),
+    ("utf-16-le", "a black cat"),
+    ("cp932", "1girl, 長い髪, 青い目"),
+    ("cp932", "黒い猫が椅子に座っている、窓"),
+    ("gb18030", "一只黑色的猫坐在椅子上，窗户"),
+    ("gb18030", "1girl, 长头发, 蓝眼睛"),
+    ("cp1252", "café crème, naïve"),
+    ("cp1252", "“quote” – it’s"),
+]
+
+
+@pytest.mark.parametrize(("encoding", "text"), TEXTS)
+def test_encodings_are_told_by_their_bytes(encoding: str, text: str) -> None:
+    data = text.encode(encoding)
+    words = read_words(data, "a.txt")
+    assert (words.text, words.raw, words.encoding, words.came_from) == (text, data, encoding, "a.txt")
+    assert words.is_guess == (encoding in ("utf-16-le", "cp932", "gb18030", "cp1252"))
 
 
 @pytest.mark.parametrize(
     "data",
-    ["café, 画像".encode(), "café, 画像".encode("utf-8-sig"), "café, 画像".encode("utf-16")],
-    ids=["utf-8", "bom", "utf-16"],
+    [
+        b"",
+        b" \n ",
+        b" two\r\nlines ,\n",
+        b"one\ntwo\nthree",
+        b"a,b,c",
+        b"1girl,,solo,",
+        "a，b、c".encode(),
+        rb"nero_\(fate\), nero_(fate/extra)",
+        b":3, {a|b}, x ||| y, sky;;;cloud, [trigger]",
+        ("tag, " * 1000).encode(),
+        "שלום, 👩‍👩‍👧, <script>alert(1)</script>".encode(),
+        b"\x81\x8d\x8f",
+    ],
 )
-def test_encodings_are_told_by_their_bytes(data: bytes) -> None:
-    assert read_caption(data, "a.txt") == "café, 画像"
+def test_bytes_are_kept_and_text_is_never_replaced(data: bytes) -> None:
+    words = read_words(data, "a.txt")
+    assert words.raw == data
+    assert "\ufffd" not in words.text
+    assert words.text.encode(words.encoding or "") == data
 
 
-def test_windows_text_is_read() -> None:
-    assert read_caption("café".encode("cp1252"), "a.txt") == "café"
-
-
-def test_text_is_kept_as_it_is() -> None:
-    assert read_caption(b" two\r\nlines ,\n", "a.txt") == " two\r\nlines ,\n"
-
-
-@pytest.mark.parametrize("data", [b"a\x00b", b"x" * 200_000], ids=["nul", "long"])
+@pytest.mark.parametrize("data", [b"a\x00b", b"\x00\x01", b"\xff\xfe\x00", b"x" * 200_000])
 def test_what_is_no_caption_is_refused(data: bytes) -> None:
-    with pytest.raises(Invalid, match=r"a\.txt"):
-        read_caption(data, "a.txt")
+    with pytest.raises(Invalid, match=r"a\.txt") as refusal:
+        read_words(data, "a.txt")
+    assert refusal.value.hint
 
 
-def test_stems_ignore_case() -> None:
-    assert stem("IMG.JPG") == stem("img.txt")
+def test_a_caption_shares_its_pictures_stem_whatever_the_case() -> None:
+    assert stem("Cat.PNG") == stem("cat.txt")
+    assert stem("cat.2.png") != stem("cat.png")
 
 
-def test_the_caption_beside(tmp_path: Path) -> None:
-    (tmp_path / "a.png").touch()
-    assert caption_beside(tmp_path / "a.png") is None
-    (tmp_path / "a.txt").touch()
-    assert caption_beside(tmp_path / "a.png") == tmp_path / "a.txt"
+@pytest.mark.parametrize(
+    ("caption", "picture", "is_its"),
+    [
+        ("a.png.txt", "a.png", True),
+        ("a.txt", "a.png", True),
+        ("A.caption", "a.jpg", True),
+        ("a.png.txt", "a.jpg", False),
+        ("a.b.txt", "a.b.png", True),
+        ("a.txt", "a.b.png", False),
+        ("猫.txt", "犬.png", False),
+        ("e\u0301.txt", "\u00e9.png", True),
+    ],
+)
+def test_whose_a_caption_is(caption: str, picture: str, is_its: bool) -> None:
+    assert belongs(caption, picture) is is_its
+
+
+def test_nothing_is_utf8() -> None:
+    assert encoding_of(b"") == "utf-8"

@@ -1,9 +1,11 @@
 """Images: files dropped one a request, the grid by pages, removal, repeats."""
 
+from io import BytesIO
 from urllib.parse import quote
 
 import httpx
 import pytest
+from PIL import Image
 from sqlalchemy import Engine
 
 from app.config import Settings
@@ -68,7 +70,7 @@ async def test_the_same_picture_twice_is_one_row(http: httpx.AsyncClient, store:
         ("page.jpg", b"<!doctype html><p>no", "it is a web page, not an image"),
         ("cut.png", picture(1, 300, 300)[:200], "cut.png cannot be read as an image"),
         ("notes.json", b"{}", "notes.json cannot be read as an image"),
-        ("film.gif", picture(1, container="GIF"), "film.gif is a GIF file"),
+        ("icon.gif", picture(1, container="ICO"), "icon.gif is a ICO file"),
         ("bad.txt", b"\x00\x01", "bad.txt is not a text file"),
         ("<img src=x onerror=alert(1)>.png", b"x", "<img src=x onerror=alert(1)>.png cannot be read"),
     ],
@@ -265,3 +267,42 @@ async def test_repeats_are_set_and_shown(
     assert rows(store, project_id)[0].repeats == 4
     page = Html((await http.get(f"/projects/{project_id}/images")).text)
     assert page.one("span", class_="image-tile-mark").text == "4×"
+
+
+def clear_picture(seed: int) -> bytes:
+    """A picture with transparent parts."""
+    image = Image.new("RGBA", (64, 64), (255, 0, 255, 0))
+    image.paste((seed * 40 % 256, 90, 10, 255), (16, 16, 48, 48))
+    buffer = BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+async def test_transparency_is_asked_about_once(
+    http: httpx.AsyncClient, store: Engine, project_id: int, htmx: dict[str, str]
+) -> None:
+    url = f"/projects/{project_id}/images/alpha"
+    await drop(http, project_id, "solid.png", picture(1))
+    assert not Html((await http.get(url)).text).all("form")
+    await drop(http, project_id, "clear.png", clear_picture(1))
+    page = Html((await http.get(f"/projects/{project_id}/images")).text)
+    assert "1 image has transparent parts" in page.source
+    assert page.one("button", id="alpha-decide")
+    bad = await http.post(url, data={"ground": "colour", "colour": "red"}, headers=htmx)
+    assert bad.status_code == 422
+    assert "is no colour" in bad.text
+    good = await http.post(url, data={"ground": "grey", "use": "mask"}, headers=htmx)
+    assert "ground #808080, transparent parts do not count in the loss" in good.text
+    await drop(http, project_id, "later.png", clear_picture(2))
+    recipes = {row.name: (row.recipe.background, row.recipe.alpha) for row in rows(store, project_id)}
+    assert recipes == {
+        "solid.png": ("#ffffff", "flatten"),
+        "clear.png": ("#808080", "mask"),
+        "later.png": ("#808080", "mask"),
+    }
+    with read(store) as session:
+        edits = [each for each in history.entries(session, project_id) if each.verb in ("recipe", "update")]
+    assert {each.noun for each in edits} == {"image", "project"}
+    assert len({each.batch for each in edits}) == 1
+    assert (await http.post(url, data={"ground": "white"})).status_code == 303
+    assert "#ffffff" in (await http.get(url)).text

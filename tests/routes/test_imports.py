@@ -1,6 +1,5 @@
-"""The import of a folder: look, copy in the background, cancel, report."""
+"""Reports of imports: filtered, tried again, gone on with, and questions answered there."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import anyio
@@ -8,9 +7,9 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from app.config import Settings
-from app.store import images
+from app.store import history, images
 from app.store.db import read
+from app.store.models import Caption
 from tests.drawing import picture
 from tests.routes.conftest import Html
 
@@ -19,130 +18,146 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Four pictures, one of them bad, two captions, one other file."""
-    made = tmp_path / "pictures of a fox"
-    (made / "inner").mkdir(parents=True)
-    for number in range(3):
-        (made / f"fox-{number}.png").write_bytes(picture(number))
-    (made / "inner" / "broken.jpg").write_bytes(b"<html>no")
-    (made / "fox-0.txt").write_text("a fox on grass")
-    (made / "fox-1.txt").write_text("a fox on sand")
-    (made / "notes.md").write_text("x")
+    """One picture with two captions, one with one, two that are bad, and a caption of nobody."""
+    made = tmp_path / "set"
+    made.mkdir()
+    (made / "two.png").write_bytes(picture(1))
+    (made / "two.png.txt").write_text("the nearer words")
+    (made / "two.txt").write_bytes("caf\u00e9".encode("cp1252"))
+    (made / "one.png").write_bytes(picture(2, container="JPEG"))
+    (made / "one.txt").write_text("one")
+    (made / "bad.png").write_bytes(b"")
+    (made / "worse.png").write_bytes(b"<html>")
+    (made / "lonely.txt").write_text("whose?")
     return made
 
 
-async def finished(http: httpx.AsyncClient, project_id: int) -> httpx.Response:
-    """Ask as the page does until the import is over."""
-    with anyio.fail_after(20):
+async def imported(http: httpx.AsyncClient, project_id: int, folder: Path) -> Html:
+    """Import a folder and return its report."""
+    sent = {"path": str(folder), "looked": str(folder), "step": "import"}
+    await http.post(f"/projects/{project_id}/images/folder", data=sent)
+    await over(http, project_id)
+    listed = Html((await http.get(f"/projects/{project_id}/imports")).text)
+    return Html((await http.get(listed.all("a", class_="import-name")[0].attrs["href"])).text)
+
+
+async def over(http: httpx.AsyncClient, project_id: int) -> None:
+    """Wait for the project's import to end."""
+    with anyio.fail_after(60):
         while True:
             answer = await http.get(f"/projects/{project_id}/images/import")
             if answer.headers.get("hx-trigger") == "images-imported":
-                return answer
+                return
             await anyio.sleep(0.02)
 
 
-async def test_looking_says_what_would_come_and_copies_nothing(
-    http: httpx.AsyncClient, settings: Settings, project_id: int, folder: Path, htmx: dict[str, str]
-) -> None:
-    url = f"/projects/{project_id}/images/folder"
-    answer = await http.post(url, data={"path": f' "{folder}" ', "step": "look"}, headers=htmx)
-    part = Html(answer.text)
-    assert answer.status_code == 200
-    assert "4 images, 2 captions, 1 other file" in part.source
-    assert "The originals stay where they are" in part.source
-    assert part.one("button", value="import").text == "Import 4 images"
-    assert part.one("input", id="path").attrs["value"] == str(folder)
-    assert not list(settings.blobs.rglob("*.*"))
+async def test_a_report_counts_and_filters(http: httpx.AsyncClient, project_id: int, folder: Path) -> None:
+    report = await imported(http, project_id, folder)
+    chips = {" ".join(chip.text.split()[:-1]): chip.text.split()[-1] for chip in report.all("a", class_="chip")}
+    assert {"All": "5", "Refused": "3", "Questions": "1", "Added": "1"}.items() <= chips.items()
+    refused = Html((await http.get("/imports/1?outcome=refused&code=F09")).text)
+    assert [each.text for each in refused.all("p", class_="report-name")] == ["lonely.txt"]
+    added = Html((await http.get("/imports/1?outcome=added")).text)
+    assert [each.text for each in added.all("p", class_="report-name")] == ["one.png"]
+    assert "It is a JPEG file whatever its name says" in added.source
+    assert (await http.get("/imports/99")).status_code == 404
 
 
-@pytest.mark.parametrize("is_plain", [True, False])
-async def test_an_import_reads_the_folder_and_reports_what_it_refused(
-    http: httpx.AsyncClient, store: Engine, project_id: int, folder: Path, htmx: dict[str, str], is_plain: bool
+async def test_a_question_is_answered_and_nothing_is_lost(
+    http: httpx.AsyncClient, store: Engine, project_id: int, folder: Path, htmx: dict[str, str]
 ) -> None:
-    sent = {"path": str(folder), "looked": str(folder), "step": "import"}
-    url = f"/projects/{project_id}/images"
-    answer = await http.post(f"{url}/folder", data=sent, headers={} if is_plain else htmx)
-    assert answer.headers["location" if is_plain else "hx-redirect"] == url
-    report = Html((await finished(http, project_id)).text)
-    assert "Import finished: 3 added, 1 refused" in report.source
-    assert "broken.jpg" in report.one("span", class_="upload-name").text
-    assert "it is a web page" in report.one("span", class_="upload-reason").text
+    await imported(http, project_id, folder)
+    page = Html((await http.get("/imports/1?outcome=question")).text)
+    assert [each.text for each in page.all("p", class_="question-text")] == ["the nearer words", "caf\u00e9"]
+    assert "Western (Windows-1252)" in page.source
+    url = page.one("form", class_="question").attrs["action"]
     with read(store) as session:
-        found = [(row.name, row.caption) for row in images.training_rows(session, project_id)]
-    assert found == [("fox-0.png", "a fox on grass"), ("fox-1.png", "a fox on sand"), ("fox-2.png", None)]
-    assert (folder / "fox-0.png").read_bytes() == picture(0)
-    assert "1 refused" in (await http.get(url)).text
+        (row,) = [each for each in images.training_rows(session, project_id) if each.name == "two.png"]
+    assert row.caption == "the nearer words"
+    assert (await http.post(url, data={"choice": "9"}, headers=htmx)).status_code == 422
+    answer = await http.post(url, data={"choice": "1"}, headers=htmx)
+    assert "No file is like that" in answer.text
+    with read(store) as session:
+        caption = session.get(Caption, row.id)
+        newest = history.entries(session, project_id)[0]
+        after = images.get(session, row.id)
+    assert caption is not None
+    assert (caption.text, caption.raw, caption.came_from) == ("caf\u00e9", "caf\u00e9".encode("cp1252"), "two.txt")
+    assert (newest.noun, newest.verb, newest.before) == ("caption", "import", '"the nearer words"')
+    assert after.revision == row.revision + 1
+    assert (await http.post(url, data={"choice": "0"})).status_code == 409
 
 
-async def test_a_path_that_was_not_looked_into_is_looked_into_first(
+async def test_refused_files_are_tried_again(
+    http: httpx.AsyncClient, store: Engine, project_id: int, folder: Path, htmx: dict[str, str]
+) -> None:
+    report = await imported(http, project_id, folder)
+    assert report.one("button", id="retry-all").text == "Try all 3 again"
+    (folder / "bad.png").write_bytes(picture(7))
+    again = await http.post("/imports/1/retry", headers=htmx)
+    assert "3 tried again" in again.text
+    with read(store) as session:
+        assert "bad.png" in {row.name for row in images.training_rows(session, project_id)}
+    left = Html((await http.get("/imports/1?outcome=refused")).text)
+    assert sorted(each.text for each in left.all("p", class_="report-name")) == ["lonely.txt", "worse.png"]
+    (folder / "worse.png").write_bytes(picture(8))
+    (item,) = [each.attrs["value"] for each in left.all("input", name="item") if each.attrs["value"]][:1]
+    assert (await http.post("/imports/1/retry", data={"item": item})).status_code == 303
+
+
+async def test_importing_again_adds_only_what_is_new(
     http: httpx.AsyncClient, store: Engine, project_id: int, folder: Path
 ) -> None:
-    sent = {"path": str(folder), "looked": str(folder / "inner"), "step": "import"}
-    answer = await http.post(f"/projects/{project_id}/images/folder", data=sent)
-    assert answer.status_code == 200
-    assert "4 images" in answer.text
+    await imported(http, project_id, folder)
+    (folder / "new.png").write_bytes(picture(9))
+    (folder / "one.txt").write_text("another word for one")
+    report = await imported(http, project_id, folder)
+    names = [
+        (each.text, mark.text) for each, mark in zip(report.all("p", class_="report-name"), marks(report), strict=True)
+    ]
+    assert sorted(names) == [
+        ("bad.png", "Refused"),
+        ("lonely.txt", "Refused"),
+        ("new.png", "Added"),
+        ("one.png", "Question"),
+        ("two.png", "Question"),
+        ("worse.png", "Refused"),
+    ]
     with read(store) as session:
-        assert images.training_rows(session, project_id) == []
+        captions = {row.name: row.caption for row in images.training_rows(session, project_id)}
+    assert captions == {"two.png": "the nearer words", "one.png": "one", "new.png": None}
 
 
-@pytest.mark.parametrize(
-    ("path", "words"),
-    [
-        (lambda folder: "", "There is no path"),
-        (lambda folder: "pictures", "pictures is not a full path"),
-        (lambda folder: str(folder / "none"), "does not exist"),
-        (lambda folder: str(folder / "notes.md"), "is a file"),
-    ],
-)
-async def test_a_path_that_is_no_folder_is_told_beside_the_field(
-    http: httpx.AsyncClient,
-    project_id: int,
-    folder: Path,
-    htmx: dict[str, str],
-    path: Callable[[Path], str],
-    words: str,
-) -> None:
-    for headers in ({}, htmx):
-        sent = {"path": path(folder), "step": "look"}
-        answer = await http.post(f"/projects/{project_id}/images/folder", data=sent, headers=headers)
-        assert answer.status_code == 422
-        assert words in Html(answer.text).one("p", id="path-error").text
+def marks(report: Html) -> list["object"]:
+    """The outcome of each row."""
+    return [each for each in report.all("span", class_="badge")]
 
 
-async def test_a_folder_without_pictures_offers_no_import(
-    http: httpx.AsyncClient, project_id: int, tmp_path: Path
-) -> None:
-    (tmp_path / "empty").mkdir()
-    sent = {"path": str(tmp_path / "empty"), "looked": str(tmp_path / "empty"), "step": "import"}
-    answer = await http.post(f"/projects/{project_id}/images/folder", data=sent)
-    assert "There is no PNG, JPEG or WebP image" in answer.text
-    assert not Html(answer.text).all("button", value="import")
-
-
-async def test_a_cancelled_import_keeps_what_came_in(
-    http: httpx.AsyncClient, store: Engine, project_id: int, tmp_path: Path, htmx: dict[str, str]
+async def test_a_cancelled_import_goes_on_from_its_report(
+    http: httpx.AsyncClient, store: Engine, project_id: int, tmp_path: Path
 ) -> None:
     many = tmp_path / "many"
     many.mkdir()
-    for number in range(300):
+    for number in range(150):
         (many / f"{number:03d}.png").write_bytes(picture(number, 64 + number, 64))
     sent = {"path": str(many), "looked": str(many), "step": "import"}
     await http.post(f"/projects/{project_id}/images/folder", data=sent)
-    second = await http.post(f"/projects/{project_id}/images/folder", data=sent, headers=htmx)
-    assert second.status_code == 409
-    assert "under way" in second.text
-    part = await http.post(f"/projects/{project_id}/images/import/cancel", headers=htmx)
-    assert 'id="import"' in part.text
-    report = (await finished(http, project_id)).text
-    assert "Import cancelled" in report
+    assert (await http.post("/imports/1/cancel")).headers["location"] == "/imports/1"
+    await over(http, project_id)
+    page = Html((await http.get("/imports/1")).text)
+    assert page.one("button", id="go-on").text == "Go on with the rest"
+    await http.post("/imports/1/go-on")
+    await over(http, project_id)
     with read(store) as session:
-        assert len(images.training_rows(session, project_id)) < 300
-    plain = await http.post(f"/projects/{project_id}/images/import/cancel")
-    assert plain.headers["location"] == f"/projects/{project_id}/images"
+        assert len(images.training_rows(session, project_id)) == 150
+    assert "done" in (await http.get("/imports/1/report")).text
 
 
-async def test_a_project_without_an_import_shows_none(http: httpx.AsyncClient, project_id: int) -> None:
-    part = Html((await http.get(f"/projects/{project_id}/images/import")).text)
-    assert "hidden" in part.one("div", id="import").attrs
-    page = Html((await http.get(f"/projects/{project_id}/images/folder")).text)
-    assert page.one("h1").text == "Import a folder"
+async def test_files_of_one_drop_share_a_report(http: httpx.AsyncClient, project_id: int, htmx: dict[str, str]) -> None:
+    for name, data in (("a.png", picture(1)), ("bad.png", b"no"), ("a.txt", b"words")):
+        headers = htmx | {"X-File-Name": name, "X-Drop": "one drop"}
+        await http.post(f"/projects/{project_id}/images", content=data, headers=headers)
+    page = Html((await http.get("/imports/1")).text)
+    assert "files dropped on the page" in page.one("h1").text
+    assert [each.text for each in page.all("p", class_="report-name")] == ["a.png", "bad.png", "a.txt"]
+    assert not page.all("button", id="retry-all")

@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import pytest
 from sqlalchemy import Engine, select
-from sqlalchemy.exc import IntegrityError
 
 from app.errors import Invalid, NotFound
 from app.store import captions, history, images, projects
@@ -30,7 +29,7 @@ def test_the_same_content_is_one_image_in_a_project_and_one_blob_in_all(
 
 
 def test_an_unknown_project_takes_no_images(engine: Engine, picture: Make) -> None:
-    with pytest.raises(IntegrityError), write(engine) as session:
+    with pytest.raises(NotFound), write(engine) as session:
         images.add(session, 7, picture("a.png"), None, "you")
 
 
@@ -102,7 +101,8 @@ def test_a_removed_image_stays_in_the_history_and_its_id_is_not_given_again(
         assert session.get(Blob, image.sha256) is not None
     assert (newest.noun_id, newest.verb) == (image.id, "remove")
     assert newest.before is not None
-    assert json.loads(newest.before) == {"name": "a.png", "sha256": image.sha256, "repeats": 1, "caption": "a cat"}
+    told = {"name": "a.png", "sha256": image.sha256, "repeats": 1, "caption": "a cat"}
+    assert told.items() <= json.loads(newest.before).items()
     assert is_new
     assert again.id > image.id
     with read(engine) as session, pytest.raises(NotFound):

@@ -1,0 +1,61 @@
+"""What the one decode of a picture found: format, colour, transparency, sharpness, light."""
+
+from pydantic import BaseModel, ConfigDict
+
+UPRIGHT = 1
+
+
+class PictureFacts(BaseModel):
+    """Facts of one original, stored as JSON beside its hash.
+
+    `container` and `mode` are Pillow's words; `bits` are those of one channel; `orientation` is the EXIF value, 1 for
+    upright; `profile` names a colour profile other than sRGB. `sharpness` is the variance of the Laplacian (0 to
+    65,025) over the sharpest third of the tiles at 512 px; `brightness` is the mean from 0 to 1; `dark_share`,
+    `light_share` and `flatness` are shares of the pixels: nearly black, nearly white, equal to their neighbours.
+    `prompt` is the positive prompt that a generator left in the file.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    container: str
+    mode: str
+    bits: int = 8
+    frames: int = 1
+    orientation: int = UPRIGHT
+    has_alpha: bool = False
+    uses_alpha: bool = False
+    profile: str = ""
+    sharpness: float = 0.0
+    brightness: float = 0.0
+    dark_share: float = 0.0
+    light_share: float = 0.0
+    flatness: float = 0.0
+    prompt: str = ""
+
+    @property
+    def is_cmyk(self) -> bool:
+        """Whether its colours are inks."""
+        return self.mode == "CMYK"
+
+    @property
+    def is_palette(self) -> bool:
+        """Whether its pixels are numbers of a colour table."""
+        return self.mode in ("P", "PA")
+
+    def to_json(self) -> str:
+        """Only what differs from a plain picture."""
+        return self.model_dump_json(exclude_defaults=True)
+
+
+def conversions(facts: PictureFacts) -> list[str]:
+    """What is done to the picture's colours when it is read, in words."""
+    said = []
+    if facts.is_cmyk:
+        said.append("CMYK inks become sRGB")
+    if facts.bits > 8:
+        said.append(f"{facts.bits} bits a channel become 8")
+    if facts.profile:
+        said.append(f"the colour profile {facts.profile} becomes sRGB")
+    if facts.frames > 1:
+        said.append(f"the first of {facts.frames} frames is used")
+    return said

@@ -1,0 +1,133 @@
+"""One import from beginning to end: its files gathered by several lanes, written down in short transactions."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from uuid import UUID, uuid5
+
+from sqlalchemy import Engine
+
+from app.collect import blobs
+from app.collect.gather import Gathered, Task
+from app.collect.outcomes import Target, write_down
+from app.collect.plans import Plan, Workshop, plan
+from app.collect.refusals import Refused
+from app.collect.sources import read_source
+from app.errors import AppError
+from app.store import imports
+from app.store.db import read, write
+from app.store.imports import NewItem
+from app.store.models import Import
+
+BATCH = 100
+WINDOW = 64
+# So that the first pictures are seen soon, and a busy machine still tells how far it is.
+BATCH_S = 0.4
+NAMESPACE = UUID("6f2f4c1e-9f3c-4d57-8d0b-9b8f0a7b1f10")
+BROKE_OFF = "What came in stays; go on with it for the rest."
+
+IsOver = Callable[[], bool]
+Tell = Callable[[NewItem, int], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """An import on its way; `is_over` tells that it was cancelled or the studio closes."""
+
+    workshop: Workshop
+    row: Import
+    is_over: IsOver
+    tell: Tell | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """The store."""
+        return self.workshop.engine
+
+    @property
+    def target(self) -> Target:
+        """Where its files go; every entry of the history carries the same batch, also after a restart."""
+        batch = str(uuid5(NAMESPACE, f"{self.row.project_id}/{self.row.id}/{self.row.at_us}"))
+        return Target(self.row.project_id, self.row.id, self.row.by, batch)
+
+    def run(self) -> bool:
+        """Deal with every file that was not dealt with yet; False when it broke off, which the report tells."""
+        try:
+            made = plan(read_source(self.row.source), self.workshop)
+            with write(self.engine) as session:
+                done = imports.done_names(session, self.row.id)
+                imports.set_total(session, self.row.id, len({task.name for task in made.tasks} | done))
+            self._work([task for task in made.tasks if task.name not in done], len(made.tasks))
+        except (AppError, OSError) as error:
+            if self.is_over():
+                # Its decoders were taken away because it is to end: that is no failure.
+                return True
+            self._break_off(error)
+            return False
+        return True
+
+    def retry(self, names: Sequence[str]) -> None:
+        """Try some files once more; those that are no longer there keep their row."""
+        with read(self.engine) as session:
+            rows = imports.refused_names(session, self.row.id)
+        again = {name: item_id for name, item_id in rows.items() if name in set(names)}
+        made: Plan = plan(read_source(self.row.source), self.workshop)
+        tasks = [task for task in made.tasks if task.name in again]
+        for batch in self._gathered(tasks):
+            self._settle(batch)
+            write_down(self.engine, self.target, batch, again)
+
+    def _work(self, tasks: Sequence[Task], total: int) -> None:
+        for batch in self._gathered(tasks):
+            self._settle(batch)
+            items = write_down(self.engine, self.target, batch)
+            if self.tell:
+                for item in items:
+                    self.tell(item, total)
+
+    def _settle(self, batch: Sequence[Gathered]) -> None:
+        named = [(each.new.sha256, each.new.extension) for each in batch if each.new is not None]
+        blobs.settle(self.workshop.settings, named)
+
+    def _gathered(self, tasks: Sequence[Task]) -> Iterator[list[Gathered]]:
+        """Batches in the order of the tasks, each as soon as it is full or has waited long enough."""
+        batch: list[Gathered] = []
+        since = time.monotonic()
+        with ThreadPoolExecutor(self.workshop.decoders.size, thread_name_prefix="gather") as lanes:
+            for gathered in _in_order(lanes, tasks, self.is_over):
+                batch.append(gathered)
+                if len(batch) >= BATCH or time.monotonic() - since > BATCH_S:
+                    yield batch
+                    batch, since = [], time.monotonic()
+        if batch:
+            yield batch
+
+    def _break_off(self, error: AppError | OSError) -> None:
+        if isinstance(error, AppError):
+            code = error.code if isinstance(error, Refused) else "stopped"
+            message, hint = f"It stopped: {error.message}", f"{error.hint} {BROKE_OFF}".strip()
+        else:
+            code, message, hint = "stopped", f"It stopped: {error.strerror or type(error).__name__}.", BROKE_OFF
+        item = NewItem("the import", "refused", code, message, hint)
+        with write(self.engine) as session:
+            imports.put_trouble(session, self.row.id, item)
+        if self.tell:
+            self.tell(item, 0)
+
+
+def _in_order(lanes: ThreadPoolExecutor, tasks: Sequence[Task], is_over: IsOver) -> Iterator[Gathered]:
+    waiting: deque[Future[Gathered]] = deque()
+    try:
+        for task in tasks:
+            if is_over():
+                return
+            waiting.append(lanes.submit(task.gather))
+            if len(waiting) >= WINDOW:
+                yield waiting.popleft().result()
+        while waiting and not is_over():
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()

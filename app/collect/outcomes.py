@@ -1,0 +1,157 @@
+"""From what was gathered of files to rows of the store: images, captions, questions, and the report."""
+
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from app.collect.gather import Gathered, as_caption, same_text
+from app.collect.sidecars import ENCODING_LABELS, Words
+from app.store import arrivals, images, imports
+from app.store.arrivals import KnownWords
+from app.store.db import write
+from app.store.images import NewImage
+from app.store.imports import NewItem
+from app.store.models import Image, ImportItem
+
+QUESTION_CODE = "Q-caption"
+PROMPT_ORIGIN = "prompt in the file"
+NO_WORDS = KnownWords("", frozenset())
+
+
+class Choice(BaseModel):
+    """One of the captions that a person may choose."""
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str
+    came_from: str = ""
+    encoding: str | None = None
+    raw: str | None = None
+    is_current: bool = False
+
+    @classmethod
+    def of(cls, words: Words, *, is_current: bool = False) -> "Choice":
+        """Words as they are kept until somebody chooses."""
+        raw = b64encode(words.raw).decode() if words.raw is not None else None
+        return cls(text=words.text, came_from=words.came_from, encoding=words.encoding, raw=raw, is_current=is_current)
+
+    @property
+    def words(self) -> Words:
+        """What it was made from."""
+        raw = b64decode(self.raw) if self.raw is not None else None
+        return Words(self.text, raw, self.encoding, self.came_from)
+
+    @property
+    def encoding_label(self) -> str:
+        """How its bytes were read, in words."""
+        return ENCODING_LABELS.get(self.encoding or "", "")
+
+
+class CaptionQuestion(BaseModel):
+    """The message of an item with outcome `question`: which of these captions the image is to have."""
+
+    model_config = ConfigDict(frozen=True)
+
+    choices: tuple[Choice, ...]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where gathered files go."""
+
+    project_id: int
+    import_id: int
+    by: str
+    batch: str
+
+
+def write_down(
+    engine: Engine, target: Target, batch: Sequence[Gathered], again: Mapping[str, int] | None = None
+) -> list[NewItem]:
+    """Put a batch into the store in one short transaction, and return the rows of the report.
+
+    `again` names the items that are tried again, by name: those rows are changed, not added.
+    """
+    with write(engine) as session:
+        items = _items(session, target, batch)
+        if again is None:
+            imports.add_items(session, target.import_id, items)
+        else:
+            for item in items:
+                imports.change_item(session, again[item.name], item)
+    return items
+
+
+def _items(session: Session, target: Target, batch: Sequence[Gathered]) -> list[NewItem]:
+    for mask in (each.mask for each in batch if each.mask):
+        images.put_blobs(session, [_mask_blob(mask.sha256, mask.size_bytes, (mask.width_px, mask.height_px))])
+    coming = [(each.new, each.caption) for each in batch if each.new is not None]
+    taken = iter(images.add_many(session, target.project_id, coming, target.by, target.batch))
+    placed = [(each, next(taken) if each.new is not None else None) for each in batch]
+    old_ids = [pair[0].id for each, pair in placed if pair and not pair[1] and each.words]
+    known = arrivals.known_words(session, target.project_id, old_ids)
+    items = []
+    for each, pair in placed:
+        if pair is None:
+            items.append(_refused(each))
+            continue
+        image, is_new = pair
+        if each.prompt and not each.words:
+            arrivals.offer(session, image.id, each.prompt, PROMPT_ORIGIN)
+        items.append(_taken(each, image, is_new, known.get(image.id, NO_WORDS)))
+    return items
+
+
+def _mask_blob(sha256: str, size_bytes: int, size: tuple[int, int]) -> NewImage:
+    return NewImage(sha256, "png", size_bytes, size[0], size[1], "mask")
+
+
+def _refused(each: Gathered) -> NewItem:
+    refusal = each.refusal
+    if refusal is None:
+        return NewItem(each.name, "refused", "stopped", "Nothing is known of it.", "Try it again.", path=each.path)
+    return NewItem(each.name, "refused", refusal.code, refusal.message, refusal.hint, path=each.path)
+
+
+def _taken(each: Gathered, image: Image, is_new: bool, known: KnownWords) -> NewItem:
+    """The row of an image that is in; captions that it could also have become a question."""
+    choices = _choices(each.words, None if is_new else known)
+    if len(choices) > 1:
+        question = CaptionQuestion(choices=tuple(choices)).model_dump_json(exclude_defaults=True)
+        hint = "The first one stands until you choose."
+        return NewItem(each.name, "question", QUESTION_CODE, question, hint, image.id, each.path)
+    if not is_new:
+        name = image.name
+        said = "It was in the project already." if name == each.new_name else f"The same image is here as {name}."
+        return NewItem(each.name, "known", "", said, "", image.id, each.path)
+    notes = each.notes
+    message = " ".join(note.text for note in notes)
+    return NewItem(each.name, "added", notes[0].code if notes else "", message, "", image.id, each.path)
+
+
+def _choices(words: Sequence[Words], known: KnownWords | None) -> list[Choice]:
+    """The captions to choose among: all that came; for an image that was here only those it never had."""
+    if known is None:
+        return [Choice.of(each, is_current=place == 0) for place, each in enumerate(words)]
+    had = {same_text(text) for text in known.had}
+    unseen = [each for each in words if same_text(each.text) and same_text(each.text) not in had]
+    if not unseen or not known.current.strip():
+        return []
+    return [Choice(text=known.current, came_from="the project", is_current=True), *map(Choice.of, unseen)]
+
+
+def question_of(item: ImportItem) -> CaptionQuestion:
+    """The question that an item asks."""
+    return CaptionQuestion.model_validate_json(item.message)
+
+
+def answer(session: Session, item: ImportItem, choice: Choice, by: str) -> None:
+    """Give the image the chosen caption, bytes and all, and settle the item."""
+    if item.image_id is not None and not choice.is_current:
+        arrivals.adopt_caption(session, item.image_id, as_caption(choice.words), by)
+    told = f"Its caption is the one from {choice.came_from}." if choice.came_from else "Its caption was kept."
+    imports.change_item(session, item.id, NewItem(item.name, "added", "", told, "", item.image_id, item.path))

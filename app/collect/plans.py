@@ -1,0 +1,114 @@
+"""From the source of an import to its tasks, one for each file."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from sqlalchemy import Engine
+
+from app.collect import archives, layouts
+from app.collect.archives import LISTS, free_name
+from app.collect.decoders import Decoders
+from app.collect.entries import Entry, Leftover
+from app.collect.fetch import Fetch, UrlTask
+from app.collect.files import Found, found_under
+from app.collect.gather import EntryTask, Gathered, RefusedTask, Task
+from app.collect.pictures import PICTURE_SUFFIXES
+from app.collect.sidecars import CAPTION_SUFFIXES, Words
+from app.collect.sources import PathSource, ProjectSource, Source, UrlSource, ZipSource
+from app.config import Settings
+from app.store import arrivals
+from app.store.db import read
+from app.store.images import NewCaption, NewImage
+
+READ_BY_NAME = PICTURE_SUFFIXES | set(CAPTION_SUFFIXES) | set(LISTS)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The files of an import in their order, and the layouts of other tools that were recognised."""
+
+    tasks: Sequence[Task]
+    layouts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What a plan is made with; `folder` is the import's own, for what it fetches or unpacks."""
+
+    settings: Settings
+    engine: Engine = field(repr=False)
+    decoders: Decoders = field(repr=False)
+    fetch: Fetch = field(repr=False)
+    folder: Path
+
+
+def plan(source: Source, workshop: Workshop) -> Plan:
+    """List what is to be done. Raises Refused for a hostile archive, OSError for an unreadable folder."""
+    match source:
+        case PathSource():
+            root_name = source.paths[0].name if len(source.paths) == 1 else ""
+            made = _of_files(found_under(source.paths), root_name, (), workshop)
+            return Plan([*_by_hand(source.paths, workshop), *made.tasks], made.layouts)
+        case ZipSource():
+            unpacked = archives.unpack(source.path, workshop.folder / "files", source.name)
+            root_name = Path(source.name).stem
+            return _of_files(unpacked.found, root_name, unpacked.leftovers, workshop)
+        case UrlSource():
+            return Plan([_url_task(number, url, workshop) for number, url in enumerate(source.urls)])
+        case ProjectSource():
+            with read(workshop.engine) as session:
+                copies = arrivals.copies(session, source.project_id)
+            return Plan([_copy_task(number, new, caption) for number, (new, caption) in enumerate(copies, 1)])
+        case _:
+            return Plan([])
+
+
+def _of_files(found: list[Found], root_name: str, refused: Sequence[Leftover], workshop: Workshop) -> Plan:
+    reading = layouts.read(found, root_name)
+    tasks: list[Task] = [EntryTask(entry, workshop.decoders) for entry in reading.entries]
+    leftovers = _numbered([*refused, *reading.leftovers])
+    return Plan([*tasks, *leftovers], reading.layouts)
+
+
+def _by_hand(paths: Sequence[Path], workshop: Workshop) -> list[Task]:
+    """Files that were named one by one are opened whatever they are called."""
+    odd = [path for path in paths if path.suffix.lower() not in READ_BY_NAME and not path.is_dir()]
+    return [EntryTask(Entry(Found(PurePosixPath(path.name), path)), workshop.decoders) for path in odd]
+
+
+def _numbered(leftovers: Sequence[Leftover]) -> list[RefusedTask]:
+    """One list may be told of many times: its rows are told apart by a number."""
+    taken: set[PurePosixPath] = set()
+    tasks = []
+    for each in leftovers:
+        rel = free_name(each.found.rel, taken)
+        taken.add(rel)
+        tasks.append(RefusedTask(Found(rel, each.found.path), each.refusal))
+    return tasks
+
+
+def _url_task(number: int, url: str, workshop: Workshop) -> UrlTask:
+    path = workshop.folder / "files" / f"{number:06d}"
+    return UrlTask(url, path, workshop.decoders, workshop.fetch)
+
+
+@dataclass(frozen=True)
+class CopyTask:
+    """An image of another project, which needs no decoding."""
+
+    name: str
+    new: NewImage
+    caption: NewCaption | None
+
+    def gather(self) -> Gathered:
+        """Take it as it is there."""
+        caption = self.caption
+        words = (
+            () if caption is None else (Words(caption.text, caption.raw, caption.encoding, caption.came_from or ""),)
+        )
+        return Gathered(self.name, None, self.new, words)
+
+
+def _copy_task(number: int, new: NewImage, caption: NewCaption | None) -> CopyTask:
+    return CopyTask(f"{number}: {new.name}", new, caption)
