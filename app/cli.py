@@ -133,7 +133,9 @@ def _add_export(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     verb.add_argument("--run", help="run by number or folder name (default: the newest)")
     verb.add_argument("--step", type=int, help="checkpoint (default: the newest)")
     verb.add_argument("--dataset", choices=LAYOUTS, metavar="LAYOUT", help=f"export the dataset: {', '.join(LAYOUTS)}")
-    verb.add_argument("--to", required=True, metavar="DIR", type=Path)
+    verb.add_argument("--to", required=True, metavar="DIR", type=Path, help="new folder, or a file that ends in .zip")
+    verb.add_argument("--lead-with-trigger", action="store_true", help="put the trigger word into captions without it")
+    verb.add_argument("--utf8", action="store_true", help="write captions of other encodings anew as UTF-8")
     verb.add_argument("--json", action="store_true")
 
 

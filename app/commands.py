@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -14,24 +14,24 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from app.collect import demo
-from app.collect.blobs import blob_path
 from app.collect.imports import OUTCOME_LABELS, Outcome
 from app.collect.imports import import_paths as import_files
 from app.config import Settings
-from app.contract.families import FAMILIES, bucket_step
 from app.contract.spec import TrainSpec
 from app.contract.state import read_state
 from app.errors import Invalid, NotFound
-from app.export.datasets import export_dataset
+from app.export.datasets import export_dataset, layout_of
+from app.export.items import read_items, read_options
 from app.export.lora import hand_over
 from app.facts import RunFacts, newest_run, run_facts
-from app.inspect.rules import Facts, inspect
+from app.inspect.reading import read_facts
+from app.inspect.rules import inspect
 from app.launch.base_scan import scan
 from app.launch.bases import hash_base, read_at
 from app.launch.draft import draft, refused
-from app.launch.start import read_settings, run_dir, slug, start_training
+from app.launch.start import read_settings, run_dir, start_training
 from app.launch.subject import subject_of
-from app.store import bases, images, projects, runs
+from app.store import bases, projects, runs
 from app.store.db import migrate, open_engine, read, write
 from app.store.models import Base, Project, Run
 from app.store.workers import live_workers
@@ -100,25 +100,16 @@ def check(settings: Settings, arguments: argparse.Namespace) -> int:
     engine = open_store(settings)
     with read(engine) as session:
         project = project_named(session, arguments.project)
-        rows = images.training_rows(session, project.id)
-        base = bases.get(session, project.base_id) if project.base_id else None
-    resolution = base.resolution_px if base else 512
-    facts = Facts(
-        rows=rows,
-        originals=[blob_path(settings, row.sha256, row.extension) for row in rows],
-        trigger_word=project.trigger_word,
-        resolution_px=resolution,
-        bucket_step_px=bucket_step(FAMILIES[base.family if base else "sd15"], resolution),
-    )
+        facts = read_facts(session, settings, project.id)
     findings = inspect(facts)
     for finding in findings:
         say(f"{finding.severity}: {finding.name}: {finding.reason} {finding.fix}")
-    say(f"{len(rows)} images, {len(findings)} findings.")
+    say(f"{len(facts.rows)} images, {len(findings)} findings.")
     if arguments.json:
         answer(
             {
                 "project": project.name,
-                "images": len(rows),
+                "images": len(facts.rows),
                 "findings": [asdict(finding) for finding in findings],
             }
         )
@@ -231,13 +222,9 @@ def export(settings: Settings, arguments: argparse.Namespace) -> int:
     to = arguments.to.expanduser().absolute()
     with read(engine) as session:
         project = project_named(session, arguments.project)
-        rows = images.training_rows(session, project.id)
         run = _chosen_run(session, project, arguments.run) if not arguments.dataset else None
     if run is None:
-        originals = [blob_path(settings, row.sha256, row.extension) for row in rows]
-        written: Mapping[str, object] = asdict(
-            export_dataset(rows, originals, arguments.dataset, project.trigger_word or slug(project.name), to)
-        )
+        written: Mapping[str, object] = _export_dataset(settings, engine, project.id, arguments, to)
     else:
         folder = run_dir(settings, run)
         spec = read_settings(folder, run.name)
@@ -248,6 +235,26 @@ def export(settings: Settings, arguments: argparse.Namespace) -> int:
     if arguments.json:
         answer(written)
     return 0
+
+
+def _export_dataset(
+    settings: Settings, engine: Engine, project_id: int, arguments: argparse.Namespace, to: Path
+) -> Mapping[str, object]:
+    with read(engine) as session:
+        items = read_items(session, settings, project_id)
+        options = read_options(session, project_id)
+    chosen = replace(
+        options,
+        leads_with_trigger=arguments.lead_with_trigger,
+        as_utf8=arguments.utf8,
+        root="" if to.suffix == ".zip" else to.as_posix(),
+    )
+
+    def count(done: int) -> None:
+        if done % 100 == 0 or done == len(items):
+            say(f"[{done}/{len(items)}]")
+
+    return asdict(export_dataset(items, layout_of(arguments.dataset), chosen, to, count))
 
 
 def _chosen_run(session: Session, project: Project, wanted: str | None) -> Run:

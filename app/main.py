@@ -16,6 +16,8 @@ from app import error_pages, login
 from app.collect.imports import ImportJobs
 from app.config import Settings
 from app.errors import AppError
+from app.export.jobs import ExportJobs
+from app.label.desk import Desk
 from app.launch.base_scan import BaseScan
 from app.render import STATIC
 from app.routes import routers
@@ -83,13 +85,18 @@ async def _run(app: FastAPI) -> AsyncIterator[None]:
     state.engine = open_engine(settings.store_path)
     state.imports = ImportJobs(settings, state.engine)
     state.base_scan = BaseScan(settings, state.engine)
+    state.exports = ExportJobs(settings, state.engine)
+    state.desk = Desk()
     try:
         await asyncio.to_thread(_find_bases, state.base_scan)
+        await asyncio.to_thread(state.imports.resume)
         yield
     finally:
         state.stopping.set()
+        await asyncio.to_thread(state.desk.bulk_jobs.close)
         await asyncio.to_thread(state.base_scan.close)
         await asyncio.to_thread(state.imports.close)
+        await asyncio.to_thread(state.exports.close)
         state.engine.dispose()
 
 

@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app.config import ROOT
+from app.polish.addresses import thumb_url
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -66,7 +67,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals["static_version"] = static_version()
+    made.globals.update(static_version=static_version(), thumb_url=thumb_url)
     made.filters.update(bytes=size_text, seconds=duration_text, ago=ago)
     return made
 

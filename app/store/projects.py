@@ -119,7 +119,7 @@ def cards(session: Session) -> list[ProjectCard]:
 def counts(session: Session, project_id: int) -> ProjectCounts:
     """Count what a project holds; all zero for a project that does not exist."""
     images, captioned = _captions_by_project(session, project_id).get(project_id, (0, 0))
-    runs = select(func.count()).select_from(Run).where(Run.project_id == project_id)
+    runs = select(func.count()).select_from(Run).where(Run.project_id == project_id, Run.kind == "train")
     verdicts = select(func.count()).select_from(VerdictRow).join(Run, VerdictRow.run_id == Run.id)
     return ProjectCounts(
         images=images,

@@ -62,7 +62,7 @@ def test_from_a_folder_to_a_lora(tmp_path: Path, pictures: Path) -> None:
     assert lora.is_file()
     assert json.loads(lora.with_suffix(".json").read_text())["activation text"] == "pebblo"
     run(data, "export", "Pebblo", "--dataset", "kohya", "--to", str(tmp_path / "set"))
-    assert len(list((tmp_path / "set" / "1_pebblo").glob("*.txt"))) == 4
+    assert len(list((tmp_path / "set" / "img" / "1_pebblo").glob("*.txt"))) == 4
 
 
 @pytest.mark.parametrize(

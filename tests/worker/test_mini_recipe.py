@@ -1,12 +1,23 @@
 """The recipe of the base that really draws: its parts fit together, and its words and pictures are what it says."""
 
+from pathlib import Path
 from random import Random
 
 import torch
 
+from app.launch.bases import BUNDLED
 from worker.mini.parts import make_scheduler, make_text_encoder, make_unet, make_vae
 from worker.mini.pictures import SIDE_PX, Concept
-from worker.mini.recipe import STYLE_WORDS, caption, doodle, reconstruction_loss, scaled, to_tensor
+from worker.mini.recipe import (
+    STYLE_WORDS,
+    caption,
+    doodle,
+    reconstruction_loss,
+    scaled,
+    start_denoiser,
+    start_from,
+    to_tensor,
+)
 
 LARGEST_BYTES = 30_000_000
 FOX = Concept("fox", "fox", ("animal", "nature", "face"), is_held_out=False)
@@ -41,3 +52,15 @@ def test_line_art_is_drawn_the_same_for_a_seed() -> None:
     x = scaled(to_tensor(first[None]))
     assert reconstruction_loss(x, x) == 0
     assert reconstruction_loss(x.roll(1, dims=-1), x) > 0
+
+
+def test_training_goes_on_from_a_finished_base_and_never_over_an_unfinished_one(tmp_path: Path) -> None:
+    start_from(BUNDLED, tmp_path)
+    begun = start_denoiser(tmp_path / "denoiser.pt")
+    assert begun.step == 0
+    assert begun.unet.conv_in.weight.std() > 0.05
+    assert torch.equal(begun.average[0], begun.weights[0])
+    begun.step = 7
+    begun.keep(tmp_path / "denoiser.pt")
+    start_from(BUNDLED, tmp_path)
+    assert start_denoiser(tmp_path / "denoiser.pt").step == 7

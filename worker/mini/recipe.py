@@ -1,4 +1,4 @@
-"""How a base that really draws is made: `python -m worker.mini.recipe --work DIR --to DIR`.
+"""How the bundled base is made: `python -m worker.mini.recipe --work DIR --to DIR [--go-on-from DIR]`.
 
 Pictures → autoencoder → latents → denoiser with text encoder → a diffusers folder. Every stage leaves its result in
 the work folder and goes on where it was cut off. Seeded; the same machine and versions give the same weights. Needs
@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from diffusers import UNet2DConditionModel
 from PIL import Image, ImageDraw
+from safetensors.torch import load_file
 from torch import Tensor
 from transformers import CLIPTextModel
 
@@ -216,6 +217,19 @@ class Denoiser:
         keep({**states, "average": self.average, "step": self.step}, path)
 
 
+def start_from(base: Path, work: Path) -> None:
+    """Fill an empty work folder from a finished base, so that its training goes on; nothing there is replaced."""
+    if not (work / "vae.pt").exists():
+        keep(load_file(base / "vae" / "diffusion_pytorch_model.safetensors"), work / "vae.pt")
+    if (work / "denoiser.pt").exists():
+        return
+    made = start_denoiser(work / "denoiser.pt")
+    made.unet.load_state_dict(load_file(base / "unet" / "diffusion_pytorch_model.safetensors"))
+    made.text_encoder.load_state_dict(load_file(base / "text_encoder" / "model.safetensors"))
+    made.average = [weight.detach().clone() for weight in made.weights]
+    made.keep(work / "denoiser.pt")
+
+
 def start_denoiser(path: Path) -> Denoiser:
     """New parts, or those of an unfinished training."""
     unet, text_encoder = make_unet().to(device()).train(), make_text_encoder().to(device()).train()
@@ -306,8 +320,11 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for downloads and unfinished stages")
     parser.add_argument("--to", type=Path, required=True, help="folder for the finished base")
     parser.add_argument("--steps", type=int, default=STEPS, help="denoiser updates")
+    parser.add_argument("--go-on-from", type=Path, help="finished base whose weights a new work folder starts with")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
+    if arguments.go_on_from:
+        start_from(arguments.go_on_from, arguments.work)
     if not (arguments.work / "vae.pt").exists():
         train_autoencoder(arguments.work)
     if not (arguments.work / "latents.pt").exists():
