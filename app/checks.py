@@ -37,7 +37,8 @@ def checks(pytest_arguments: list[str]) -> list[Check]:
         Check("format", ("ruff", "format", "--check", ".")),
         Check("lint", ("ruff", "check", ".")),
         Check("types", ("mypy",)),
-        Check("tests", ("pytest", *pytest_arguments)),
+        # A file's tests stay together: many share a server, a browser or a trained run.
+        Check("tests", ("pytest", "-n", "auto", "--dist", "loadfile", *pytest_arguments)),
     ]
 
 

@@ -52,10 +52,18 @@ def choose(session: Session, paths_text: str, hidden_text: str) -> None:
     """Remember which lists are read where they are, and which words are hidden. Raises Invalid for a missing file."""
     lines = [line.strip() for line in paths_text.splitlines() if line.strip()]
     for line in lines:
-        if not Path(line).expanduser().is_file():
-            raise Invalid(f"There is no file {line}.", "Give the whole path of a tag list, one a line.", "paths")
+        if not _is_list(line):
+            raise Invalid(f"There is no file {line[:200]}.", "Give the whole path of a tag list, one a line.", "paths")
     choices.put(session, PATHS_KEY, "\n".join(lines))
     choices.put(session, HIDDEN_KEY, " ".join(sorted(set(hidden_text.casefold().replace(",", " ").split()))))
+
+
+def _is_list(line: str) -> bool:
+    try:
+        return Path(line).expanduser().is_file()
+    except (OSError, RuntimeError, ValueError):
+        # Too long for a name, in the home of nobody, or with a letter that no name has.
+        return False
 
 
 def keep(settings: Settings, name: str, data: bytes) -> str:

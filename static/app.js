@@ -83,6 +83,16 @@ document.addEventListener("htmx:finally:request", (event) => {
   toast(reason(ctx) ?? STATUS_TEXT[status] ?? `LoRA Studio could not do this (${status}). Try again; its terminal says more.`, "bad");
 });
 
+// A form that was refused leads to what is wrong in it, which may stand out of sight above.
+let submitted = null;
+document.addEventListener("submit", (event) => (submitted = event.target), true);
+document.addEventListener("htmx:finally:request", (event) => {
+  const { sourceElement, response } = event.detail.ctx;
+  const isSent = sourceElement === submitted || sourceElement.matches("button");
+  if (sourceElement === submitted) submitted = null;
+  if (isSent && response?.status === 422) document.querySelector("main [aria-invalid=true]")?.focus();
+});
+
 // What draws itself again, unasked. While the stream's mark says that the connection is lost, that says enough.
 const isRefresh = ({ request, sourceElement }) => request.method === "GET" && !sourceElement.matches("a, button, form, input, select, textarea");
 const hasMark = () => document.querySelector("[data-stream-state]:not([data-stream-state=closed])");

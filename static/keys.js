@@ -1,8 +1,8 @@
 // Keys. data-key="k" (or "ArrowRight l", "ctrl+Enter", "Space") presses or focuses its element; data-key-label names it.
-// data-key-scope limits keys to what holds the focus. data-roving moves the focus among its [data-roving-item] by arrows.
+// data-key-told names keys that another script listens for. data-key-scope limits keys to what holds the focus. data-roving moves the focus among its [data-roving-item] by arrows.
 const isShown = (element) => element.checkVisibility?.() ?? element.offsetParent !== null;
 const isTyping = (element) => element.matches("textarea, select, [contenteditable], input:not([type=checkbox], [type=radio], [type=button], [type=submit])");
-const keysOf = (element) => element.dataset.key.split(/\s+/).filter(Boolean);
+const keysOf = (element) => (element.dataset.key ?? element.dataset.keyTold).split(/\s+/).filter(Boolean);
 
 function pressed(event) {
   const name = event.key === " " ? "Space" : event.key;
@@ -79,9 +79,10 @@ const sign = (key) => key.split("+").map((part) => SIGNS[part.toLowerCase()] ?? 
 
 function openKeys() {
   const rows = new Map();
-  for (const element of document.querySelectorAll("[data-key]")) {
+  for (const element of document.querySelectorAll("[data-key], [data-key-told]")) {
     const label = element.dataset.keyLabel || element.ariaLabel || element.textContent.trim();
-    if (!rows.has(element.dataset.key)) rows.set(element.dataset.key, [keysOf(element), label]);
+    const keys = keysOf(element);
+    if (!rows.has(keys.join(" "))) rows.set(keys.join(" "), [keys, label]);
   }
   if (document.querySelector("[data-roving]")) rows.set("arrows", [["ArrowLeft", "ArrowUp", "ArrowDown", "ArrowRight"], "Move from one to the next"]);
   rows.set("?", [["?"], "Show these keys"]);

@@ -10,7 +10,7 @@ function showSelection() {
   const count = all.filter((box) => box.checked).length;
   const noun = count === 1 ? "1 image" : `${count} images`;
   byId("selected-count").textContent = count ? `${count} selected` : "";
-  byId("remove-selected").hidden = !count;
+  byId("remove-selected").hidden = byId("hold-out-selected").hidden = !count;
   byId("select-all").checked = count > 0 && count === all.length;
   byId("select-all").indeterminate = count > 0 && count < all.length;
   const gone = count === 1 ? "Its caption goes with it; the original file stays on the disk." : "Their captions go with them; the original files stay on the disk.";
@@ -56,6 +56,19 @@ document.addEventListener(
   },
   { capture: true },
 );
+
+// Holding out leads to its own page, by a plain form: the region of the removal has no part in it.
+byId("hold-out-selected").addEventListener("click", (event) => {
+  event.preventDefault();
+  const { name, value, formAction } = event.currentTarget;
+  const use = Object.assign(document.createElement("input"), { type: "hidden", name, value });
+  const action = form.getAttribute("action");
+  form.append(use);
+  form.action = formAction;
+  form.submit();
+  form.setAttribute("action", action);
+  use.remove();
+});
 
 // After a removal the keyboard goes on where it was.
 form.addEventListener("htmx:before:request", () => {

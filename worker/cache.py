@@ -18,9 +18,9 @@ from app.contract.rundir import DatasetRow, publish
 from worker.families.base import Family, Parts, Texts
 from worker.memory import Machine, needs_tiles, on_device
 
-LATENTS = "latents-2"
+LATENTS = "latents-3"
 TEXTS = "texts-2"
-AREAS = "areas-1"
+AREAS = "areas-2"
 """Raise the number when pictures or texts come to be encoded in another way."""
 
 

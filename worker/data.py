@@ -88,6 +88,10 @@ class Order:
         plain = {"shuffles_tags": False, "tag_dropout": 0.0, "caption_dropout": 0.0, "lines": "first"}
         return vary(self._source(row), Random(row.sha256), self._data.model_copy(update=plain))
 
+    def plain_visit(self, row: DatasetRow) -> Visit:
+        """Return a visit of a picture as it is, with its plain text and the weight that all of its visits have."""
+        return Visit(row, self.plain_text(row), weight=self._weight(row))
+
     def texts(self, steps: int, most: int) -> list[str] | None:
         """Return the different texts of a whole run in their order, or None when there are more than `most`."""
         found = {self.plain_text(row): None for row in (*self.rows, *self.held_out)}
@@ -123,11 +127,13 @@ class Order:
 
     def _visit(self, turn: Turn, epoch: int) -> Visit:
         row = turn.row
-        prior = self._data.prior_weight if row.split == "regularisation" else 1.0
         # Counted over all visits, so that each picture is mirrored at every second one.
         visits = epoch * row.repeats + turn.repeat + int(row.sha256[:8], 16) + self._seed
         is_mirrored = self._data.mirrors and visits % 2 == 1
-        return Visit(row, self.text(row, epoch, turn.repeat), is_mirrored, row.weight * prior)
+        return Visit(row, self.text(row, epoch, turn.repeat), is_mirrored, self._weight(row))
+
+    def _weight(self, row: DatasetRow) -> float:
+        return row.weight * (self._data.prior_weight if row.split == "regularisation" else 1.0)
 
     def _shuffled(self, epoch: int) -> list[list[Turn]]:
         random = Random(f"{self._seed}/{epoch}")

@@ -196,7 +196,7 @@ class Feed:
         """When a whole batch cannot be read, a picture that can takes its place: a step always trains on something."""
         while rows := self._pictures.alive():
             row = rows[seed_of(self._seed, step, number) % len(rows)]
-            seen = self._pictures.see(0, Visit(row, self._order.plain_text(row)))
+            seen = self._pictures.see(0, self._order.plain_visit(row))
             if seen is not None:
                 return seen
         raise EmptyDataset("None of the pictures can be read.", "Add them to the project again.")

@@ -103,11 +103,15 @@ class _Use(torch.autograd.Function):
 class Stored(nn.Module):
     """A frozen layer whose weight is kept in a smaller form, or in main memory, or both."""
 
+    here: Tensor
+
     def __init__(self, layer: nn.Linear | nn.Conv2d, storage: Storage, *, is_offloaded: bool) -> None:
         super().__init__()
         self.form = Form(storage, layer.weight.shape, layer.weight.dtype)
         self.is_offloaded = is_offloaded
         self.bias = layer.bias
+        # Goes wherever the model goes, also where the layer has no bias and its weight stays behind.
+        self.register_buffer("here", torch.empty(0, device=layer.weight.device), persistent=False)
         kept = self.form.keep(layer.weight.data)
         # What waits in main memory is no buffer, so that moving the model leaves it there.
         self._outside: Kept = tuple(_pinned(each) for each in kept) if is_offloaded else ()
@@ -123,8 +127,7 @@ class Stored(nn.Module):
     @property
     def weight(self) -> Tensor:
         """The weight, made whole where the model is."""
-        device = self.bias.device if self.bias is not None else self.kept[0].device
-        return self.form.whole(self.kept, device, self.form.dtype)
+        return self.form.whole(self.kept, self.here.device, self.form.dtype)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Apply the layer in the precision of autocast, else in that of its input."""

@@ -95,14 +95,15 @@ class Fetch:
             alarm.daemon = True
             alarm.start()
             try:
-                answer = _ask(connection, here)
-                no_ai = no_ai or bool(NO_AI.search(", ".join(answer.headers.get_all("X-Robots-Tag") or ())))
-                if answer.status in (301, 302, 303, 307, 308):
-                    here = urljoin(here, answer.headers.get("Location", ""))
-                    continue
-                if answer.status != 200:
-                    raise Refused("U01", f"{here} answers with {answer.status} {answer.reason}.", OTHER)
-                return Fetched(here, self._read(answer, path, here, until), no_ai)
+                # The answer holds the socket once the connection has let go of it, so it is closed by itself.
+                with _ask(connection, here) as answer:
+                    no_ai = no_ai or bool(NO_AI.search(", ".join(answer.headers.get_all("X-Robots-Tag") or ())))
+                    if answer.status in (301, 302, 303, 307, 308):
+                        here = urljoin(here, answer.headers.get("Location", ""))
+                        continue
+                    if answer.status != 200:
+                        raise Refused("U01", f"{here} answers with {answer.status} {answer.reason}.", OTHER)
+                    return Fetched(here, self._read(answer, path, here, until), no_ai)
             except (OSError, http.client.HTTPException) as error:
                 raise Refused("U01", f"{here} cannot be read: {_why(error)}.", "Try again later.") from error
             finally:

@@ -106,6 +106,15 @@ def has_trigger(caption: str, trigger_word: str) -> bool:
     )
 
 
+def kind_of(text: str) -> Kind:
+    """Say what the words between two separators are."""
+    if text.casefold() == TRIGGER:
+        return "trigger"
+    if "{" in text and any(found[1] for found in WILDCARD.finditer(text)):
+        return "wildcard"
+    return "prose" if SENTENCE_END.search(text) and " " in text else "tag"
+
+
 def unescape(text: str) -> str:
     """Take the backslashes off commas and parentheses: a text encoder would learn them."""
     return ESCAPED.sub(r"\1", text)
@@ -165,17 +174,9 @@ def _words(text: str) -> Iterator[Segment]:
     start = text.index(core)
     if start:
         yield Segment(text[:start], "gap")
-    yield Segment(core, _kind(core))
+    yield Segment(core, kind_of(core))
     if start + len(core) < len(text):
         yield Segment(text[start + len(core) :], "gap")
-
-
-def _kind(text: str) -> Kind:
-    if text.casefold() == TRIGGER:
-        return "trigger"
-    if "{" in text and any(found[1] for found in WILDCARD.finditer(text)):
-        return "wildcard"
-    return "prose" if SENTENCE_END.search(text) and " " in text else "tag"
 
 
 def _merge_gaps(segments: Iterator[Segment]) -> list[Segment]:

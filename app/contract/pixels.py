@@ -1,7 +1,7 @@
 """From a picture file to pixels: the one reading that thumbnails, previews, trainer and export share."""
 
 from io import BytesIO
-from math import cos, radians, sin
+from math import cos, isfinite, radians, sin
 from pathlib import Path
 
 from PIL import Image, ImageChops, ImageCms, ImageOps
@@ -9,13 +9,24 @@ from PIL import Image, ImageChops, ImageCms, ImageOps
 from app.contract.buckets import Fit, Size
 from app.contract.recipe import Recipe, size_after, straightened
 
-UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+UNREADABLE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    RuntimeError,
+    LookupError,
+    TypeError,
+    Image.DecompressionBombError,
+)
 """What Pillow raises, in practice, on damaged, lying or hostile files."""
 
 SIXTEEN_BIT_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 SIXTEEN_BITS = 65536
 EXIF_ORIENTATION = 0x0112
 PROFILED_MODES = ("RGB", "CMYK", "L", "LAB")
+MOST_SCALED = 16
+"""Times the size of its bucket that a picture is scaled to whole, before it is cropped."""
 
 
 def polished(image: Image.Image, recipe: Recipe) -> Image.Image:
@@ -124,7 +135,13 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _from_floats(image: Image.Image) -> Image.Image:
-    """Scale floats to 8 bits: 0 to 1, 0 to 255 and 0 to 65535 as they are meant, anything else from end to end."""
+    """Scale floats to 8 bits: 0 to 1, 0 to 255 and 0 to 65535 as they are meant, anything else from end to end.
+
+    Raises ValueError for a picture that holds a value that is no number: scaled by it, all of it would turn black.
+    """
+    mean = image.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
+    if not isinstance(mean, float) or not isfinite(mean):
+        raise ValueError("it holds values that are not numbers")
     low, high = _extremes(image)
     most = next((most for most in (1.0, 255.0, 65535.0) if high <= most), high)
     return _stretched(image, min(0.0, low), most)
@@ -181,6 +198,12 @@ def as_mask(image: Image.Image) -> Image.Image:
 
 def fitted(image: Image.Image, place: Fit) -> Image.Image:
     """Return the picture scaled and cropped into its bucket (Lanczos, the kernel that keeps edges)."""
+    if place.scaled.area > MOST_SCALED * place.bucket.area:
+        # A strip of a picture would be gigabytes when scaled whole.
+        across, down = image.width / place.scaled.width, image.height / place.scaled.height
+        left, top = place.left * across, place.top * down
+        inner = (left, top, left + place.bucket.width * across, top + place.bucket.height * down)
+        return image.resize((place.bucket.width, place.bucket.height), Image.Resampling.LANCZOS, box=inner)
     scaled = image.resize((place.scaled.width, place.scaled.height), Image.Resampling.LANCZOS)
     box = (place.left, place.top, place.left + place.bucket.width, place.top + place.bucket.height)
     return scaled.crop(box)

@@ -178,7 +178,7 @@ class Data(Frozen):
         0, ge=0, le=100, title="Text variants", description="Cached variants a caption; 0: every one that occurs."
     )
     clip_skip: int = Field(1, ge=1, le=4, title="Clip skip", description="Text encoder layer read, from the end.")
-    mirrors: bool = Field(False, title="Mirror", description="Shows each picture mirrored at half of its visits.")
+    mirrors: bool = Field(False, title="Mirror", description="Shows each image mirrored at half of its visits.")
     uses_masks: bool = Field(False, title="Masked loss", description="Counts each pixel by the image's mask.")
     unmasked_weight: float = Field(
         0.0, ge=0, le=1, title="Unmasked weight", description="How much pixels outside the mask still count."

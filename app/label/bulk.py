@@ -3,7 +3,10 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Literal, get_args
+
+import regex
 
 from app.contract.captions import parse_line
 from app.errors import Invalid
@@ -19,8 +22,10 @@ Place = Literal["back", "front", "after"]
 Order = Literal["name", "count"]
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 FIELDS = {"repeats": "repeats", "split": "split", "licence": "licence"}
+LINKS: dict[Operation, str] = {"add": "to", "remove": "from", "copy": "to"}
 MAX_REPEATS = 1000
 TOLD_EVERY = 500
+CAPTION_S, PATTERN_S = 0.5, 10.0
 
 Progress = Callable[[int, int], None]
 
@@ -67,8 +72,8 @@ def plan(table: Table, ids: Sequence[int], wish: Wish, progress: Progress | None
     return changes
 
 
-def describe(wish: Wish, trigger_word: str = "") -> str:
-    """The operation as words on a button: Add “red hat”."""
+def describe(wish: Wish, trigger_word: str = "", scope: str = "") -> str:
+    """The operation as words on a button: Add “red hat”, with a scope Add “red hat” to 37 filtered."""
     tags, value = f"“{wish.tags.strip()}”", wish.value.strip()
     words: dict[Operation, str] = {
         "add": f"Add {tags}",
@@ -85,7 +90,8 @@ def describe(wish: Wish, trigger_word: str = "") -> str:
         "split": f"Set {value}",
         "licence": f"Set licence {value}",
     }
-    return words[wish.operation]
+    link = LINKS.get(wish.operation, "for" if wish.operation in FIELDS else "in")
+    return f"{words[wish.operation]} {link} {scope}" if scope else words[wish.operation]
 
 
 def _changer(table: Table, wish: Wish) -> Callable[[Row], Change | None]:
@@ -163,18 +169,34 @@ def _rearranger(table: Table, wish: Wish) -> Callable[[str], str]:
 def _replacer(wish: Wish) -> Callable[[str], str]:
     if not wish.tags:
         raise Invalid("There is nothing to look for.", "Type what to replace.", "tags")
-    flags = re.NOFLAG if wish.is_exact else re.IGNORECASE
-    try:
-        found = re.compile(wish.tags if wish.is_regex else re.escape(wish.tags), flags)
-        # A group that the pattern does not have is noticed only when one is filled in.
-        template = re.compile(f"(?:{found.pattern})|", flags)
-        if wish.is_regex:
-            re.sub(template, wish.value, "", count=1)
-    except (re.error, IndexError) as error:
-        raise Invalid(f"This pattern cannot be used: {error}.", "Mend it, or switch patterns off.", "tags") from error
     if wish.is_regex:
-        return lambda text: found.sub(wish.value, text)
+        return _pattern_replacer(wish)
+    found = re.compile(re.escape(wish.tags), re.NOFLAG if wish.is_exact else re.IGNORECASE)
     return lambda text: found.sub(lambda _: wish.value, text)
+
+
+def _pattern_replacer(wish: Wish) -> Callable[[str], str]:
+    """Replace by a pattern that anybody may have written: one that would never end is given up."""
+    flags = 0 if wish.is_exact else regex.IGNORECASE
+    try:
+        found = regex.compile(wish.tags, flags)
+        # A group that the pattern does not have is noticed only when one is filled in.
+        regex.compile(f"(?:{wish.tags})|", flags).sub(wish.value, "", 1)
+    except (regex.error, IndexError) as error:
+        raise Invalid(f"This pattern cannot be used: {error}.", "Mend it, or switch patterns off.", "tags") from error
+    end_s = monotonic() + PATTERN_S
+
+    def change(text: str) -> str:
+        try:
+            return str(found.sub(wish.value, text, timeout=min(CAPTION_S, max(0.001, end_s - monotonic()))))
+        except TimeoutError as error:
+            raise Invalid(
+                "This pattern takes too long, so nothing was changed.",
+                "Write it without repeats inside of repeats, such as (a+)+.",
+                "tags",
+            ) from error
+
+    return change
 
 
 def _sorter(table: Table, order: Order) -> Callable[[str], str]:

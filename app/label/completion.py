@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
+from app.contract.captions import kind_of
 from app.label.rows import fold
 
 MOST = 20
+LONGEST_WORDS, LONGEST_LETTERS = 6, 60
 MAX_ROWS = 2_000_000
 STARTER = Path(__file__).with_name("starter_tags.csv")
 CATEGORIES = {
@@ -89,6 +91,12 @@ class Vocabulary:
         return shown(self.known[self._aliases[at][1]].tag) if at < len(self._other) and self._other[at] == key else ""
 
 
+def is_offered(words: str) -> bool:
+    """Whether somebody may want these words again: a tag, not a sentence or a choice of several."""
+    is_short = len(words) <= LONGEST_LETTERS and len(words.split()) <= LONGEST_WORDS
+    return is_short and "\n" not in words and kind_of(words) == "tag"
+
+
 def _span(keys: Sequence[str], query: str) -> range:
     return range(bisect_left(keys, query), bisect_left(keys, query + LAST))
 
@@ -101,7 +109,7 @@ class Completion:
         self._here = here
         self._spellings = spellings
         self._own = Vocabulary(
-            Known(spellings.get(key, key), "", 0) for key in here if key not in vocabulary.by_key and "\n" not in key
+            Known(spellings.get(key, key), "", 0) for key in here if key not in vocabulary.by_key and is_offered(key)
         )
         self._short: dict[str, list[Found]] = {}
 

@@ -24,24 +24,24 @@ class Preset:
 
 @dataclass(frozen=True)
 class Length:
-    """How far a run goes; ranks are those of a full-size base."""
+    """How far a run goes on a full-size base, and on a miniature."""
 
     key: str
     label: str
     sentence: str
     steps: int
     rank: int
-    small_rank: int
+    small_steps: int
 
 
 LENGTHS = (
-    Length("quick", "Quick look", "A third of the way: shows early whether dataset and labels carry.", 500, 8, 8),
-    Length("balanced", "Balanced", "The usual length for 15 to 50 images. Start here.", 1500, 16, 8),
-    Length("thorough", "Thorough", "Longer and larger, for 50 images and more. Review every checkpoint.", 3000, 32, 16),
+    Length("quick", "Quick look", "A third of the way: shows early whether dataset and labels carry.", 500, 8, 150),
+    Length("balanced", "Balanced", "The usual length for 15 to 50 images. Start here.", 1500, 16, 600),
+    Length("thorough", "Thorough", "Longer, larger, for 50 images and more. Review every checkpoint.", 3000, 32, 1500),
 )
 """Published recipes agree on one to three thousand steps, whatever the batch, and on ranks from 8 to 32."""
 SMALL_CARD = Length(
-    "small-card", "Small card", "The leanest way: rank 8, 8-bit optimizer, one image at a time, for 8 GB.", 1500, 8, 8
+    "small-card", "Small card", "The leanest way: rank 8, 8-bit optimizer, one image at a time, for 8 GB.", 1500, 8, 600
 )
 
 RECIPES: dict[tuple[PurposeKey, FamilyKey], dict[str, Value]] = {
@@ -73,7 +73,24 @@ WHY: dict[tuple[PurposeKey, FamilyKey], str] = {
     "what published recipes use with AdamW.",
 }
 SHARED_WHY = "Alpha is half the rank, which halves what the LoRA adds: rates of other programs assume other alphas."
-SMALL_WHY = "A miniature learns ten times as fast, so it gets a tenth of the steps at a higher rate."
+SMALL: dict[str, Value] = {
+    "network.rank": 16,
+    "network.alpha": 16.0,
+    "optimization.batch": 4,
+    "optimization.learning_rate": 1e-3,
+    "optimization.weighting": "none",
+    "optimization.gradient_checkpointing": False,
+    "sampling.inference_steps": 12,
+    "sampling.guidance": 4.0,
+}
+"""Measured on the bundled base by tests/bench/calibrate.py; full alpha and a high rate, since its layers are narrow."""
+SMALL_THOROUGH: dict[str, Value] = {
+    "network.rank": 32,
+    "network.alpha": 32.0,
+    "optimization.learning_rate": 2e-3,
+}
+"""Long and hot enough that the last checkpoints copy: a review should show for once what that looks like."""
+SMALL_WHY = "A miniature learns in hundreds of steps: they cost little, so the batch and the rate are high."
 
 
 def presets_for(
@@ -108,9 +125,7 @@ def _values(
     made_for: tuple[PurposeKey, FamilyKey], resolution_px: int, length: Length, image_count: int, held_out: int
 ) -> dict[str, Value]:
     family, is_small = made_for[1], resolution_px < SMALL_BASE_PX
-    steps, rank = _shortened(length.steps, image_count), length.small_rank if is_small else length.rank
-    if is_small:
-        steps = max(20, steps // 10)
+    steps, rank = _shortened(length.small_steps if is_small else length.steps, image_count), length.rank
     every = max(5, round(steps / 6 / 5) * 5)
     values: dict[str, Value] = {
         "network.rank": rank,
@@ -118,19 +133,19 @@ def _values(
         "network.alpha": rank / 2,
         "network.targets": "attention-mlp",
         "optimization.steps": steps,
-        "optimization.batch": 1 if family == "sdxl" and not is_small else 2,
+        "optimization.batch": 1 if family == "sdxl" else 2,
         "optimization.text_encoder_learning_rate": 0.0,
         "optimization.schedule": "cosine",
         "optimization.warmup_steps": steps // 20,
         "optimization.min_snr_gamma": 5.0,
-        "optimization.gradient_checkpointing": not is_small,
+        "optimization.gradient_checkpointing": True,
         "data.resolution_px": resolution_px,
         "data.bucket_step_px": bucket_step(FAMILIES[family], resolution_px),
         "data.shuffles_tags": False,
         "data.caption_dropout": 0.05,
         "sampling.every_steps": every,
-        "sampling.inference_steps": 8 if is_small else 20,
-        "sampling.guidance": 3.0 if is_small else 7.0,
+        "sampling.inference_steps": 20,
+        "sampling.guidance": 7.0,
         "sampling.width_px": resolution_px,
         "sampling.height_px": resolution_px,
         "validation.every_steps": every if held_out else 0,
@@ -138,7 +153,10 @@ def _values(
     }
     values |= RECIPES[made_for]
     if is_small:
-        values |= {"optimization.learning_rate": 1e-3, "network.conv_rank": 0}
+        values |= SMALL | (SMALL_THOROUGH if length.key == "thorough" else {})
+        if "network.conv_rank" in values:
+            values["network.conv_rank"] = int(values["network.rank"]) // 2
+            values["network.conv_alpha"] = float(values["network.conv_rank"])
     if length is SMALL_CARD:
         values |= {"optimization.optimizer": "adamw-8bit", "network.conv_rank": 0}
     return values

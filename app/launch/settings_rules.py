@@ -92,6 +92,13 @@ def side(value: Any) -> Values:
     return {"data.resolution_px": str(int(pixels) // 8 * 8)}
 
 
+def missing(value: Any) -> Values:
+    """Nothing for a switch that is off; raises ValueError for one that is on, as nothing here does what it does."""
+    if is_on(value):
+        raise ValueError(value)
+    return {}
+
+
 def _text_rates(value: Any) -> Values:
     rates = value if isinstance(value, list) else [value]
     keys = ("optimization.text_encoder_learning_rate", "optimization.text_encoder_2_learning_rate")
@@ -152,7 +159,7 @@ KOHYA = Program(
     unless={("network_alpha",): ALPHA.format("kohya", "1")},
     own=(
         "pretrained_model", "output_", "logging_", "log_", "train_data", "cache_", "save_model", "save_precision",
-        "xformers", "sdpa", "bucket_no", "enable_bucket", "max_data_loader", "network_module",
+        "xformers", "sdpa", "enable_bucket", "max_data_loader", "network_module",
         "caption_extension", "LoRA_type",
     ),
     rules=(
@@ -192,6 +199,7 @@ KOHYA = Program(
         Rule(("seed",), whole("optimization.seed")),
         Rule(("resolution", "max_resolution"), side),
         Rule(("bucket_reso_steps",), whole("data.bucket_step_px")),
+        Rule(("bucket_no_upscale",), missing),
         Rule(("shuffle_caption",), switch("data.shuffles_tags")),
         Rule(("keep_tokens",), whole("data.keep_tags")),
         Rule(("caption_dropout_rate",), number("data.caption_dropout")),

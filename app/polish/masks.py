@@ -15,6 +15,9 @@ from app.contract.recipe import Recipe
 from app.errors import Invalid
 
 MAX_PIXELS = 100_000_000
+ALWAYS_PIXELS = 4_000_000
+LARGER_SHARE = 1.1
+"""How many times a picture's pixels its mask may have, when those are more than a mask may always have."""
 ASPECT_DOUBT = 0.02
 FROM_SCREEN_PX = 1
 """A mask drawn on the screen is as large as the copy there: rounding may be off by a pixel on each side."""
@@ -33,16 +36,20 @@ def turns_alone(recipe: Recipe) -> Recipe:
     )
 
 
-def read_mask(data: bytes, name: str) -> Image.Image:
-    """Decode a file as a mask. Raises Invalid naming the file, the reason and the way out."""
+def read_mask(data: bytes, name: str, upright: Size) -> Image.Image:
+    """Decode a file as a mask of a picture of this size. Raises Invalid naming the file, the reason and the way out."""
+    # It is decoded in the server itself: a few kilobytes must not become a gigabyte there.
+    most_pixels = min(MAX_PIXELS, max(ALWAYS_PIXELS, round(LARGER_SHARE * upright.area)))
     try:
         with warnings.catch_warnings():
             # Pillow only warns between its two bomb limits; our own cap is the one that decides.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(BytesIO(data)) as image:
-                if image.width * image.height > MAX_PIXELS:
+                if image.width * image.height > most_pixels:
                     raise Invalid(
-                        f"{name} has more than {MAX_PIXELS // 1_000_000} million pixels.", "Scale it down.", "mask"
+                        f"{name} has {image.width:,} × {image.height:,} pixels, far more than its image.",
+                        f"Scale it to {upright.width} × {upright.height}.",
+                        "mask",
                     )
                 return as_mask(image)
     except UNREADABLE as error:

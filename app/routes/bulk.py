@@ -233,12 +233,13 @@ def _panel(
         errors["filter"] = f"{error.message} (letter {error.column + 1}) Nothing is changed while it cannot be read."
     except Invalid as refusal:
         errors[refusal.field or "operation"] = f"{refusal.message} {refusal.hint}"
+    scope_words = _scope_words(form, len(ids))
     panel = Panel(
         project_id=project_id,
         form=form,
         choices=CHOICES,
-        action=describe(form.wish(), table.trigger_word),
-        scope_words=_scope_words(form, len(ids)),
+        action=describe(form.wish(), table.trigger_word, scope_words),
+        scope_words=scope_words,
         scoped=len(ids),
         errors=errors,
         changes=[_shown(each) for each in (changes or [])[:SHOWN]],
@@ -282,7 +283,7 @@ def _scope_words(form: BulkForm, count: int) -> str:
     noun = "image" if count == 1 else "images"
     if form.scope == "filtered" and form.filter.strip():
         return f"{count:,} filtered"
-    return f"{count:,} selected" if form.scope == "selected" else f"all {count:,} {noun}"
+    return f"{count:,} marked" if form.scope == "selected" else f"all {count:,} {noun}"
 
 
 def _shown(change: Change) -> Shown:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Query, Request
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
@@ -68,6 +68,7 @@ class ShowPage:
     doubts: Sequence[Doubt]
     rest: int
     section: str = "captions"
+    room: str = "suggestions"
 
 
 class TagSettled(BaseModel):
@@ -144,7 +145,9 @@ def show(
     tag: Annotated[str, Query(max_length=500)] = "",
     view: View = "missing",
 ) -> Response:
-    """Show the images of one tag over which captions and models disagree."""
+    """Show the images of one tag over which captions and models disagree; without a tag lead to where they stand."""
+    if not tag.strip():
+        return RedirectResponse(f"/projects/{project_id}/suggestions", 303)
     with read(store) as session:
         return page(request, "disagreements/show", _show_page(session, project_id, view, tag))
 

@@ -97,6 +97,7 @@ class ShowPage:
     retryable: int
     told: str = ""
     section: str = "images"
+    room: str = "imports"
 
 
 @router.get("/projects/{project_id}/imports")

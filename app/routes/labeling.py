@@ -33,6 +33,7 @@ router = APIRouter()
 
 MOST_READ = 20_000
 MAX_NAME = 80
+STEP = r"^([0-9a-f]{32})?$"
 
 
 class Offered(BaseModel):
@@ -83,6 +84,7 @@ class FieldsForm(BaseModel):
     repeats: int | None = Field(None, ge=1, le=images.MAX_REPEATS)
     reviewed: Literal["on", "off"] | None = None
     removed: Literal["on"] | None = None
+    step: str = Field("", pattern=STEP)
 
     def columns(self, who: str) -> dict[str, str | int | None]:
         """The columns to write."""
@@ -109,8 +111,12 @@ def label(
     text: Annotated[str, Form()] = "",
     revision: Annotated[int | None, Form()] = None,
     by: Annotated[str, Form()] = "",
+    step: Annotated[str, Form(pattern=STEP)] = "",
 ) -> Response:
-    """Save the words of an image that was read at a revision; 409 with what stands there when that is old."""
+    """Save the words of an image that was read at a revision; 409 with what stands there when that is old.
+
+    Saves that name the same `step` are undone together.
+    """
     words = text.replace("\r\n", "\n").replace("\r", "\n")
     if len(words.encode("utf-8", "surrogatepass")) > MAX_CAPTION_BYTES:
         return JSONResponse({"message": "This is too long for a caption. Shorten it."}, 422)
@@ -119,7 +125,7 @@ def label(
             kept = images.get(session, image_id)
             if revision is not None and kept.revision != revision and (kept.caption or "") == words:
                 return _saved(kept.revision)
-            captions.save(session, image_id, words, writer(request, by), revision)
+            captions.save(session, image_id, words, writer(request, by), revision, step)
             return _saved(images.get(session, image_id).revision)
     except Stale as stale:
         return _stale(stale)
@@ -134,7 +140,7 @@ def fields(request: Request, image_id: int, store: Store, form: Annotated[Fields
             row = images.get(session, image_id)
             if form.revision is not None:
                 captions.check_revision(session, image_id, form.revision)
-            step = new_step(row.project_id, who)
+            step = new_step(row.project_id, who, form.step)
             if form.removed:
                 edits.remove_images(session, step, [image_id])
                 return _saved(row.revision + 1)

@@ -87,7 +87,7 @@ def put(
 
 
 def _covering(data: bytes, name: str, row: ImageRow, is_drawn: bool) -> Image.Image | None:
-    image = read_mask(data, name)
+    image = read_mask(data, name, row.upright)
     return checked(turned_back(image, row.recipe) if is_drawn else image, row.upright, name)
 
 

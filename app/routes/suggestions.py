@@ -90,7 +90,7 @@ Texts = Annotated[dict[str, str], Depends(read_form)]
 def index(request: Request, project_id: int, store: Store, settings: OwnSettings, image: int = 0) -> Response:
     """Show which models can be asked, what they said, and where captions and models disagree."""
     with read(store) as session:
-        return page(request, "suggestions/index", _read(session, settings, project_id, {}, image))
+        return page(request, "suggestions/index", _unasked(_read(session, settings, project_id, {}, image)))
 
 
 @router.get("/projects/{project_id}/suggestions/form")
@@ -104,7 +104,8 @@ def form(
 ) -> Response:
     """Draw the form anew for another model."""
     with read(store) as session:
-        return partial(request, "suggestions/form", _read(session, settings, project_id, {"model": model}, image))
+        shown = _unasked(_read(session, settings, project_id, {"model": model}, image))
+        return partial(request, "suggestions/form", shown)
 
 
 @router.get("/projects/{project_id}/suggestions/runs")
@@ -227,6 +228,11 @@ def _read(
         is_busy=any(run.status in ("queued", "running") for run in tag_runs),
         offers=OFFERS,
     )
+
+
+def _unasked(shown: IndexPage) -> IndexPage:
+    """What nobody has filled in yet is no mistake yet."""
+    return replace(shown, draft=replace(shown.draft, errors={}))
 
 
 def _one(session: Session, image_id: int) -> list[ImageRow]:

@@ -22,19 +22,20 @@ router = APIRouter()
 
 SHOWN = 200
 NOW = "now"
+# In words for one image and for several.
 VERBS = {
-    "save": "Captions",
-    "bytes": "Captions",
-    "import": "Captions imported",
-    "add": "Images added",
-    "remove": "Images removed",
-    "repeats": "Repeats",
-    "weight": "Weights",
-    "split": "Splits",
-    "recipe": "Crops and masks",
-    "reviewed_by": "Reviewed",
-    "name": "Names",
-    "provenance": "Sources and licences",
+    "save": ("Caption changed", "Captions changed"),
+    "bytes": ("Caption changed", "Captions changed"),
+    "import": ("Caption imported", "Captions imported"),
+    "add": ("Image added", "Images added"),
+    "remove": ("Image removed", "Images removed"),
+    "repeats": ("Repeats changed", "Repeats changed"),
+    "weight": ("Weight changed", "Weights changed"),
+    "split": ("Split changed", "Splits changed"),
+    "recipe": ("Crop or mask changed", "Crops and masks changed"),
+    "reviewed_by": ("Review mark changed", "Review marks changed"),
+    "name": ("Name changed", "Names changed"),
+    "provenance": ("Source or licence changed", "Sources and licences changed"),
 }
 
 
@@ -59,6 +60,8 @@ class StepLine:
     by: str
     at_s: float
     mark: str
+    image_id: int
+    name: str
 
 
 @dataclass(frozen=True)
@@ -214,4 +217,6 @@ def _point(points: Sequence[Point], key: str) -> Point:
 
 def _line(step: PastStep) -> StepLine:
     mark = "Undone" if step.is_undo else "Done again" if step.is_redo else ""
-    return StepLine(VERBS.get(step.verb, step.verb.capitalize()), step.images, step.by, step.at_us / 1e6, mark)
+    words = VERBS.get(step.verb, (step.verb.capitalize(),) * 2)[step.images > 1]
+    name = step.name if step.images == 1 else ""
+    return StepLine(words, step.images, step.by, step.at_us / 1e6, mark, step.image_id, name)

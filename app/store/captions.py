@@ -23,11 +23,13 @@ class Stale(Conflict):
         self.revision = revision
 
 
-def save(session: Session, image_id: int, text: str, by: str, base_revision: int | None = None) -> Caption:
+def save(
+    session: Session, image_id: int, text: str, by: str, base_revision: int | None = None, batch: str = ""
+) -> Caption:
     """Set the caption of an image, as it was written; equal words change nothing. Raises NotFound.
 
     Empty words are kept as such: they say that somebody wants none. With a base revision a save that knows less than
-    the store raises Stale, unless both say the same.
+    the store raises Stale, unless both say the same. Saves of one `batch` are one step of the history.
     """
     image = images.get(session, image_id)
     kept = session.get(Caption, image_id)
@@ -35,7 +37,7 @@ def save(session: Session, image_id: int, text: str, by: str, base_revision: int
         return kept
     if base_revision is not None:
         check_revision(session, image_id, base_revision)
-    write_captions(session, new_step(image.project_id, by), {image_id: Words(text, by)})
+    write_captions(session, new_step(image.project_id, by, batch), {image_id: Words(text, by)})
     return session.get_one(Caption, image_id)
 
 

@@ -44,9 +44,9 @@ class Words:
     origin: Columns | None = None
 
 
-def new_step(project_id: int, by: str) -> Step:
-    """Begin a step."""
-    return Step(project_id, by, str(uuid4()))
+def new_step(project_id: int, by: str, batch: str = "") -> Step:
+    """Begin a step, or go on with one that was named before: several edits that are one for a person."""
+    return Step(project_id, by, batch or str(uuid4()))
 
 
 def write_captions(session: Session, step: Step, words: Mapping[int, Words]) -> list[int]:

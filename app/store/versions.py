@@ -151,7 +151,10 @@ def restore(session: Session, project_id: int, history_id: int, by: str) -> int:
 
 @dataclass(frozen=True)
 class PastStep:
-    """One step of the history: its last entry, who did it when, and how many entries of what it holds."""
+    """One step of the history: its last entry, who did it when, to how many images, and one of them.
+
+    That one has no name when it is no longer there.
+    """
 
     history_id: int
     by: str
@@ -161,6 +164,8 @@ class PastStep:
     images: int
     is_undo: bool
     is_redo: bool
+    image_id: int
+    name: str
 
 
 def past_steps(session: Session, project_id: int, limit: int = 50) -> list[PastStep]:
@@ -176,6 +181,7 @@ def past_steps(session: Session, project_id: int, limit: int = 50) -> list[PastS
             func.count(HistoryEntry.noun_id.distinct()),
             func.max(HistoryEntry.undoes).is_not(None),
             func.max(HistoryEntry.redoes).is_not(None),
+            func.max(HistoryEntry.noun_id),
         )
         .where(HistoryEntry.project_id == project_id, HistoryEntry.noun.in_(("image", "caption")))
         .group_by(key)
@@ -183,7 +189,9 @@ def past_steps(session: Session, project_id: int, limit: int = 50) -> list[PastS
         .limit(limit)
     )
     rows: list[Any] = list(session.execute(query))
-    return [PastStep(*row) for row in rows]
+    here = select(Image.id, Image.name).where(Image.id.in_([row[-1] for row in rows]))
+    names = {image_id: name for image_id, name in session.execute(here)}
+    return [PastStep(*[*row, names.get(row[-1], "")]) for row in rows]
 
 
 def _take_back(now: dict[int, Then], entry: HistoryEntry) -> None:

@@ -9,13 +9,15 @@ import * as quick from "./quick.js";
 import * as sheet from "./sheet.js";
 import * as stage from "./stage.js";
 import { change, loaded, refresh } from "./rows.js";
-import { retryAll, settled, textOf, writeFields, writeText } from "./saving.js";
+import { newStep, retryAll, settled, textOf, writeFields, writeText } from "./saving.js";
 import { addTag, apply, difference, hasTag, removeTag, tagsOf } from "./segments.js";
 import { byId, currentRow, mark, on, place, setIndex, show, state, step, targets, tell, toast, unmarkAll } from "./state.js";
 import { ask, reason } from "./net.js";
 
 let edited = { id: 0, before: "", after: "" };
 let copied = [];
+// What one key does to several images is one step of the history.
+const stepFor = (ids) => (ids.length > 1 ? newStep() : "");
 const many = (count) => (count === 1 ? "1 image" : `${count} images`);
 
 // Changes the words of every target; one that has not come yet is asked for first. `plan` gives the change for these rows.
@@ -23,6 +25,7 @@ async function rewrite(plan) {
   editor.flush();
   const ids = targets();
   const rows = await loaded(ids);
+  const step = stepFor(ids);
   const [rewritten, said] = plan(rows);
   let count = 0;
   // Also what was typed while they came.
@@ -32,7 +35,7 @@ async function rewrite(plan) {
     const after = rewritten(before);
     if (after === before) continue;
     count += 1;
-    writeText(row.id, after);
+    writeText(row.id, after, step);
     tell("settled", row.id);
   }
   if (ids.length > 1 || !count) toast(count ? `${said}: ${many(count)}` : "Nothing to change here.");
@@ -40,8 +43,9 @@ async function rewrite(plan) {
 
 async function set(fields, values, ids = targets()) {
   editor.flush();
+  const step = stepFor(ids);
   for (const row of await loaded(ids)) {
-    writeFields(row.id, typeof fields === "function" ? fields(row) : fields);
+    writeFields(row.id, typeof fields === "function" ? fields(row) : fields, step);
     change(row.id, typeof values === "function" ? values(row) : values);
   }
 }
@@ -73,8 +77,9 @@ async function remove() {
   for (const id of ids) state.leaving.add(id);
   setIndex(state.ids.filter((id) => !gone.has(id)), state.total - gone.size);
   const rows = await waiting;
-  for (const row of rows) writeFields(row.id, { removed: "on" });
-  toast(rows.length === 1 ? `${rows[0].name} is out of the project. Ctrl Z brings it back.` : `${many(rows.length)} are out of the project. Ctrl Z brings them back one by one.`);
+  const step = stepFor(ids);
+  for (const row of rows) writeFields(row.id, { removed: "on" }, step);
+  toast(rows.length === 1 ? `${rows[0].name} is out of the project. Ctrl Z brings it back.` : `${many(rows.length)} are out of the project. Ctrl Z brings them back.`);
 }
 
 async function travel(verb) {

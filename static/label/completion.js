@@ -61,7 +61,7 @@ async function look() {
   if (takesFirst) take(0);
 }
 
-const short = (count) => (count >= 1e6 ? `${(count / 1e6).toFixed(1)}M` : count >= 1000 ? `${Math.round(count / 1000)}k` : String(count ?? ""));
+const short = (count) => (count >= 1e6 ? `${(count / 1e6).toFixed(1)}M` : count >= 1000 ? `${Math.round(count / 1000)}k` : String(count || ""));
 
 function draw(word) {
   chosen = -1;
@@ -111,7 +111,8 @@ function take(at) {
   close();
 }
 
-// Tab takes the chosen or the first, Enter only a chosen one. Answers whether the key was used.
+// Tab takes the chosen or the first, Enter only a chosen one. A list that came by itself never decides what a key does:
+// Escape leaves the list only where one was chosen. Answers whether the key was used.
 export function key(event) {
   if (isAwaited && event.key === "Tab" && !event.shiftKey) return (takesFirst = true);
   if (!isOpen()) return false;
@@ -119,7 +120,7 @@ export function key(event) {
   else if (event.key === "ArrowUp") choose(-1);
   else if (event.key === "Tab" && !event.shiftKey) take(Math.max(chosen, 0));
   else if (event.key === "Enter" && chosen >= 0 && !event.ctrlKey) take(chosen);
-  else if (event.key === "Escape") close();
+  else if (event.key === "Escape" && chosen >= 0) close();
   else return false;
   return true;
 }

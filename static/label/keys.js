@@ -67,13 +67,15 @@ function hint() {
   if (first) return (told.textContent = `${shownKey(first)} …`);
   const [help] = commands.filter((each) => each.id === "sheet").flatMap(keysOf);
   const words = {
-    nav: [["edit", "write"], ["reviewed", "reviewed"], ["filter", "filter"], ["palette", "commands"]],
+    nav: [["edit", "write"], ["reviewed", "reviewed"], ["filter", "filter"], ["undo", "undo"], ["palette", "commands"]],
     edit: [["leave", "done"], ["write-next", "next"]],
     pass: [["pass-yes", "yes"], ["pass-no", "no"], ["pass-end", "end"]],
   }[state.mode].map(([id, word]) => {
     const [key] = commands.filter((each) => each.id === id).flatMap(keysOf);
     return key ? `${shownKey(key)} ${word}` : "";
   });
+  if (state.mode === "edit") words.unshift("Tab completes");
+  if (state.mode === "nav" && state.marked.size > 1) words.unshift(`Keys change all ${state.marked.size} marked`);
   told.textContent = [...words.filter(Boolean), state.mode === "edit" || !help ? "" : `${shownKey(help)} all keys`].filter(Boolean).join(" · ");
 }
 
@@ -82,5 +84,6 @@ export function start(table) {
   addEventListener("keydown", pressed, true);
   on("mode", forget);
   on("keys", hint);
+  on("marked", hint);
   hint();
 }

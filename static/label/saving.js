@@ -7,7 +7,8 @@ import { byId, state, tell } from "./state.js";
 const AT_ONCE = 4;
 const RETRY_MS = [1000, 2000, 5000, 15_000];
 const KEY = `label-unsaved-${state.project}`;
-// image id → {revision, base, ops, flight, state, reason, tries, timer, conflict}; an op is {text} or {fields}.
+// image id → {revision, base, ops, flight, state, reason, tries, timer, conflict}; an op is {text} or {fields}, with the
+// step that it belongs to where one key changes several images.
 const entries = new Map();
 let savedAt = null;
 
@@ -20,24 +21,27 @@ export function textOf(id) {
   return op ? op.text : (state.rows.get(id)?.caption ?? "");
 }
 
-export function writeText(id, text) {
+// The name of a step, so that one undo takes back what one key did to several images.
+export const newStep = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+
+export function writeText(id, text, step = "") {
   if (text === textOf(id)) return;
   const entry = open(id);
   if (!entry) return;
   const last = entry.ops.at(-1);
   // What is on its way is let go; what waits behind it is overwritten, since only the last words count.
-  if (last && "text" in last && last !== entry.flight) last.text = text;
-  else entry.ops.push({ text });
+  if (last && "text" in last && last !== entry.flight && last.step === step) last.text = text;
+  else entry.ops.push({ text, step });
   if (entry.state === "refused") entry.state = "pending";
   begin(id, entry);
 }
 
-export function writeFields(id, fields) {
+export function writeFields(id, fields, step = "") {
   const entry = open(id);
   if (!entry) return;
   const last = entry.ops.at(-1);
-  if (last && "fields" in last && last !== entry.flight) Object.assign(last.fields, fields);
-  else entry.ops.push({ fields: { ...fields } });
+  if (last && "fields" in last && last !== entry.flight && last.step === step) Object.assign(last.fields, fields);
+  else entry.ops.push({ fields: { ...fields }, step });
   begin(id, entry);
 }
 
@@ -71,7 +75,7 @@ async function send(id, entry) {
   const op = (entry.flight = entry.ops[0]);
   const isText = "text" in op;
   const sent = isText ? op.text : null;
-  const form = { revision: entry.revision, ...(isText ? { text: op.text } : op.fields) };
+  const form = { revision: entry.revision, step: op.step ?? "", ...(isText ? { text: op.text } : op.fields) };
   const answer = await ask(`/images/${id}/label${isText ? "" : "/fields"}`, { form });
   entry.flight = null;
   if (answer.status === 200) accepted(id, entry, op, sent, answer.body);
@@ -137,7 +141,7 @@ export function settle(id, text) {
   const fields = entry.ops.filter((each) => "fields" in each);
   Object.assign(entry, { conflict: null, state: "pending", base: theirs, ops: [...fields] });
   change(id, { caption: theirs, revision: entry.revision });
-  if (text !== theirs) entry.ops.unshift({ text });
+  if (text !== theirs) entry.ops.unshift({ text, step: "" });
   if (!entry.ops.length) entries.delete(id);
   keep();
   noted(id);

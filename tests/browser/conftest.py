@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.studio import Studio
 
@@ -36,6 +36,23 @@ def studio(tmp_path: Path) -> Iterator[Studio]:
     started = Studio(tmp_path / "studio")
     yield started
     started.end()
+
+
+@pytest.fixture
+def idle_studio(tmp_path: Path) -> Iterator[Studio]:
+    """A studio without a worker."""
+    started = Studio(tmp_path / "idle", "--no-worker")
+    yield started
+    started.end()
+
+
+@pytest.fixture
+def context(browser: Browser, idle_studio: Studio) -> Iterator[BrowserContext]:
+    """A browser profile of its own on the idle studio."""
+    made = browser.new_context(base_url=idle_studio.address, viewport={"width": 1280, "height": 720})
+    made.set_default_timeout(PATIENCE_MS)
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -2,18 +2,17 @@
 
 import resource
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, expect
 
 from app.config import Settings
 from app.store import projects
 from app.store.db import migrate, open_engine, write
-from tests.browser.conftest import PATIENCE_MS
-from tests.drawing import picture
+from tests.browser.labeling import all_saved, fill, kept, open_screen
 from tests.studio import Studio, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -33,59 +32,7 @@ for (const name of ["pointerdown", "pointermove", "mousedown", "mousemove", "whe
 }
 """
 LARGE = 20_000
-
-
-@pytest.fixture
-def idle_studio(tmp_path: Path) -> Iterator[Studio]:
-    """A studio without a worker."""
-    started = Studio(tmp_path / "idle", "--no-worker")
-    yield started
-    started.end()
-
-
-@pytest.fixture
-def context(browser: Browser, idle_studio: Studio) -> Iterator[BrowserContext]:
-    """A browser profile of its own on the idle studio."""
-    made = browser.new_context(base_url=idle_studio.address, viewport={"width": 1280, "height": 720})
-    made.set_default_timeout(PATIENCE_MS)
-    yield made
-    made.close()
-
-
-def fill(studio: Studio, captions: list[str]) -> int:
-    """Make a project with one image a caption; return its id."""
-    with httpx.Client(base_url=studio.address, headers={"X-LoRA-Studio": "1"}, timeout=30) as client:
-        made = client.post("/projects", data={"name": "Foxes", "purpose": "character", "trigger_word": "rdfx"})
-        project_id = int(made.headers["location"].split("/")[2])
-        for place, caption in enumerate(captions):
-            for name, data in ((f"{place:03}.txt", caption.encode()), (f"{place:03}.png", picture(place, 48, 48))):
-                sent = client.post(
-                    f"/projects/{project_id}/images", content=data, headers={"X-File-Name": name, "HX-Request": "true"}
-                )
-                assert sent.status_code == 200, sent.text
-    return project_id
-
-
-def kept(studio: Studio) -> dict[str, str]:
-    """The captions in the store, by the names of their images."""
-    with sqlite3.connect(f"file:{Settings(data=studio.data).store_path}?mode=ro", uri=True) as connection:
-        return dict(connection.execute("SELECT name, text FROM image JOIN caption ON image_id = image.id").fetchall())
-
-
-def open_screen(page: Page, project_id: int) -> None:
-    """Open the screen at its first image."""
-    page.goto(f"/projects/{project_id}/label")
-    page.locator(".label-tile").first.wait_for()
-    expect(page.locator("#status-place")).to_contain_text("/")
-    page.keyboard.press("g")
-    page.keyboard.press("g")
-    expect(page.locator("#status-place")).to_contain_text("1/")
-
-
-def all_saved(page: Page) -> None:
-    """Wait until nothing is on its way any more."""
-    expect(page.locator("#status-saving")).to_contain_text("saved", timeout=60_000)
-    expect(page.locator("#status-saving")).not_to_contain_text("not saved")
+BEFORE = {"000.png": "fox", "001.png": "hare", "002.png": "owl"}
 
 
 @pytest.mark.parametrize("count", [40, pytest.param(200, marks=pytest.mark.bench)])
@@ -100,6 +47,7 @@ def test_many_images_by_keyboard_with_a_slow_server(context: BrowserContext, idl
     page.keyboard.press("Tab")
     page.keyboard.type("grass")
     page.keyboard.press("Enter")
+    start_s = time.monotonic()
     for place in range(count):
         # Five corrections: a word typed, a quick tag added, one taken away, a repeat more, reviewed and on.
         page.keyboard.press("Enter")
@@ -108,9 +56,43 @@ def test_many_images_by_keyboard_with_a_slow_server(context: BrowserContext, idl
         for key in "q1q2+y":
             page.keyboard.press(key)
     all_saved(page)
+    print(f"{count} images, five corrections each: {time.monotonic() - start_s:.0f} s until all is saved")
     until(lambda: len(kept(idle_studio)) == count, "the captions", 30)
     assert kept(idle_studio) == {f"{n:03}.png": f"fox {n}, no{n}, night" for n in range(count)}
     assert page.evaluate("window.pointers") == 0
+
+
+PAINTED = """async (key) => {
+  const picture = document.getElementById("picture");
+  const before = picture.src;
+  const start = performance.now();
+  document.getElementById("grid").dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
+  while (picture.src === before || !picture.complete) await new Promise((resolve) => setTimeout(resolve, 1));
+  await picture.decode().catch(() => {});
+  await new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+  return performance.now() - start;
+}"""
+"""How long it takes from a key to the next image on the screen."""
+
+
+@pytest.mark.bench
+def test_the_next_image_is_there_at_once(context: BrowserContext, idle_studio: Studio) -> None:
+    project_id = fill(idle_studio, [f"fox {place}" for place in range(12)], side=1024)
+    page = context.new_page()
+    open_screen(page, project_id)
+    # The first round makes what is shown of each picture; in both the neighbours are fetched ahead.
+    rounds = []
+    for key in "jk":
+        times = []
+        for _ in range(11):
+            page.wait_for_timeout(400)
+            times.append(page.evaluate(PAINTED, key))
+        rounds.append(sorted(times))
+    for name, times in zip(("new pictures", "seen pictures"), rounds, strict=True):
+        print(f"next image, {name}: best {times[0]:.0f} ms, median {times[5]:.0f} ms, worst {times[-1]:.0f} ms")
+    # The machine may be busy with other things: then the best of them tells what the screen needs.
+    assert all(times[0] < 100 for times in rounds)
+    assert all(times[5] < 300 for times in rounds)
 
 
 def test_fast_paging_puts_no_words_on_a_wrong_image(context: BrowserContext, idle_studio: Studio) -> None:
@@ -215,8 +197,40 @@ def test_completion_takes_no_key_that_types(context: BrowserContext, idle_studio
     expect(page.locator("#status-mode")).to_have_text("Write")
     page.keyboard.press("Escape")
     expect(page.locator("#status-mode")).to_have_text("Browse")
+    # A list that came by itself does not decide what Escape means: the next key would land in the words.
+    page.keyboard.press("Enter")
+    page.keyboard.type(", quar")
+    expect(page.locator("#completion")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#status-mode")).to_have_text("Browse")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("quartz river, red")
+    page.keyboard.press("Escape")
     all_saved(page)
     assert kept(idle_studio)["000.png"] == "quartz river, red"
+
+
+def test_what_a_key_does_to_marked_images_is_one_step(context: BrowserContext, idle_studio: Studio) -> None:
+    project_id = fill(idle_studio, ["fox", "hare", "owl"])
+    page = context.new_page()
+    open_screen(page, project_id)
+    page.keyboard.press("q")
+    page.keyboard.press("q")
+    page.keyboard.type("night")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Control+a")
+    expect(page.locator("#status-keys")).to_contain_text("Keys change all 3 marked")
+    page.keyboard.press("q")
+    page.keyboard.press("1")
+    all_saved(page)
+    assert kept(idle_studio) == {"000.png": "fox, night", "001.png": "hare, night", "002.png": "owl, night"}
+    page.keyboard.press("x")
+    expect(page.locator("#status-place")).to_have_text("no image")
+    all_saved(page)
+    for left in ({"000.png": "fox, night", "001.png": "hare, night", "002.png": "owl, night"}, BEFORE):
+        page.keyboard.press("Control+z")
+        until(lambda left=left: kept(idle_studio) == left, "the captions", 20)
 
 
 def test_filter_mistake_undo_and_keys(context: BrowserContext, idle_studio: Studio) -> None:

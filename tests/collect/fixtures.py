@@ -1,4 +1,61 @@
-"""The fixture pack: pictures, captions, names and archives as they really come, each with what must become of it."""
+"""The fixture pack: pictures, captions, names and archives as they really come, each with what must become of it.
+
+Which test asserts it: R1 to R21 are the inputs that break tools for datasets, 1 to 17 those that break trainers.
+
+- R1, 1    EXIF turn          collect/test_gate.py::test_an_exif_turn_is_baked_into_size_pixels_and_copies
+- R1, 1    ... in an export   export/test_datasets.py::test_the_recipe_is_baked
+- R1, 1    ... in the trainer contract/test_pixels.py::test_every_exif_orientation_comes_upright
+- R2, 2    hidden colour      collect/test_gate.py::test_what_is_hidden_under_nothing_never_shows
+- R2, 2    ... in the trainer contract/test_pixels.py::test_colours_hidden_under_transparency_never_show
+- R2, 2    ... asked once     routes/test_images.py::test_transparency_is_asked_about_once
+- R3, 4    palette hole       contract/test_pixels.py::test_a_palette_with_a_transparent_colour
+- 4        grey and alpha     collect/test_gate.py::test_grey_with_alpha_is_laid_over_the_ground
+- R4, 3    16 bits            collect/test_gate.py::test_sixteen_bits_are_scaled_and_not_cut
+- R5, 4    inks               collect/test_gate.py::test_inks_are_not_inverted
+- R6, 4    films              collect/test_gate.py::test_of_a_film_the_first_frame_is_taken_and_all_are_counted
+- R7, 5, 6 bad files          collect/test_gate.py::test_bad_files_are_named_with_code_reason_and_way_out
+- R7       ... among others   collect/test_jobs.py::test_bad_files_are_rows_and_the_others_come_in
+- R7, 6    lying names        collect/test_gate.py::test_a_name_that_lies_is_noted_and_not_held_against_it
+- 6        endings            collect/test_gate.py::test_names_of_jpegs_do_not_lie
+- 6        formats            collect/test_gate.py::test_every_format_is_told_by_its_bytes
+- R8, 11   bombs              collect/test_decoders.py::test_a_bomb_stays_in_the_child
+- R8       very large         collect/test_odd_cases.py::test_a_hundred_million_pixels_are_warned_of
+- R9       hostile zip        collect/test_archives.py::test_a_hostile_archive_harms_nothing
+- R9       UTF-8 unsaid       collect/test_archives.py::test_a_name_without_the_flag_is_read_as_utf8
+- R9       cp437              collect/test_odd_cases.py::test_an_archive_of_an_old_program_keeps_its_names
+- R10, 8   encodings          collect/test_sidecars.py::test_encodings_are_told_by_their_bytes
+- R10, 8   bytes kept         collect/test_jobs.py::test_caption_bytes_encodings_and_origins_are_kept
+- R10, 8   ... any bytes      collect/test_sidecars.py::test_bytes_are_kept_and_text_is_never_replaced
+- R10      NUL                collect/test_sidecars.py::test_what_is_no_caption_is_refused
+- R10      escaped            routes/test_captions.py::test_what_people_write_never_becomes_markup
+- 8        as it trains       contract/test_captions.py::test_what_a_caption_trains_as
+- 8        cut at 75          label/test_tokens.py::test_a_break_stands_where_the_next_chunk_begins
+- R11      odd names          collect/test_layouts.py::test_odd_names_keep_their_own_captions
+- R11      ... in the store   collect/test_jobs.py::test_odd_names_never_collide
+- R11      begin alike        collect/test_odd_cases.py::test_names_that_only_begin_alike_or_end_oddly
+- R11, 7   one caption of two collect/test_layouts.py::test_one_caption_of_two_pictures_is_both_and_said
+- 7, 10    caches             worker/test_cache.py::test_nothing_stale_is_ever_used_and_two_files_never_share
+- R11      -masklabel         collect/test_layouts.py::test_onetrainer_concepts_and_masks
+- 9        odd folders        collect/test_odd_cases.py::test_odd_folders_come_in_with_their_captions
+- 9        kohya folders      collect/test_layouts.py::test_kohya_folders_give_repeats
+- R12      20,000             bench/test_collect.py::test_twenty_thousand_come_in_while_pages_answer
+- R13      likeness           collect/test_gate.py::test_likeness_is_seen_through_size_quality_and_mirror
+- R13      pairs              collect/test_duplicates.py::test_scales_qualities_and_mirrors_are_found_and_nothing_else
+- R13      recolour           collect/test_odd_cases.py::test_another_costume_is_a_pair_to_look_at_and_not_the_same_file
+- R14      flat art           collect/test_odd_cases.py::test_pixel_art_and_vector_art_are_not_called_blurred
+- R15      fast paging        browser/test_label.py::test_fast_paging_puts_no_words_on_a_wrong_image
+- R16      two tabs           browser/test_label.py::test_two_tabs_on_one_image_merge
+- R17      another program    collect/test_odd_cases.py::test_a_caption_that_another_program_changed_replaces_no_words
+- R18      full disk          routes/test_broken.py::test_a_full_disk_loses_no_words_of_a_caption
+- R19      kohya JSON         collect/test_layouts.py::test_kohya_fine_tune_json_with_tags_as_text_or_list
+- R19      JSONL              collect/test_layouts.py::test_jsonl_by_line
+- R20      CSV                collect/test_layouts.py::test_hugging_face_csv_with_quotes_folders_and_provenance
+- R21      tag lists          label/test_completion.py::test_odd_lists_are_read_as_far_as_they_make_sense
+- 11       odd sizes          collect/test_gate.py::test_odd_sizes_come_in
+- 11       few for a batch    polish/test_histogram.py::test_doubts_are_counted_and_named
+- 11       ... as it trains   worker/test_data.py::test_batches_are_as_many_as_the_plan_says
+- 17       what lies about    collect/test_layouts.py::test_what_lies_about_is_passed_over
+"""
 
 import stat
 import struct
@@ -108,6 +165,13 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
+def with_other(data: bytes, part: bytes, other: bytes) -> bytes:
+    """The bytes with another part in the place of the last one, which must be there."""
+    assert part in data
+    before, _, behind = data.rpartition(part)
+    return before + other + behind
+
+
 @dataclass(frozen=True)
 class Bad:
     """A file that must be refused, with the code and a word of the reason."""
@@ -121,6 +185,7 @@ class Bad:
 def bad_files() -> list[Bad]:
     """Everything that must be named and refused."""
     png, jpeg = encoded(noise(1)), encoded(noise(1), "JPEG")
+    compression = struct.pack("<HHI", 259, 3, 1) + b"%s\0"
     return [
         Bad("zero.jpg", b"", "F01", "empty"),
         Bad("half.png", png[: len(png) // 2], "F01", "cut off"),
@@ -133,6 +198,9 @@ def bad_files() -> list[Bad]:
         Bad("phone.png", b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", "F03", "pillow-heif"),
         Bad("next.png", b"\x00\x00\x00\x0cJXL \r\n\x87\n" + b"\x00" * 20, "F03", "pillow-jxl-plugin"),
         Bad("icon.png", encoded(Image.new("RGB", (16, 16)), "ICO"), "F03", "ICO"),
+        Bad("game.png", b"DDS " + struct.pack("<IIII", 124, 4103, 16, 16) + bytes(200), "F01", "damaged"),
+        Bad("odd.avif", with_other(encoded(noise(1), "AVIF"), b"iloc", b"none"), "F01", "damaged"),
+        Bad("odd.tif", with_other(film("TIFF"), compression % b"\1", compression % b"\xf8"), "F01", "damaged"),
         Bad("bomb-20000.png", bomb(20_000), "F07", "pixels"),
         Bad("bomb-12000.png", bomb(12_000), "F07", "million"),
         Bad("header-30000.png", huge_header(30_000, 30_000), "F07", "pixels"),

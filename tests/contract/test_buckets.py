@@ -78,3 +78,51 @@ def test_the_nearest_is_the_one_that_a_look_at_all_finds() -> None:
         assert fits(pictures, buckets) == [fit(picture, buckets) for picture in pictures]
         for bucket in buckets:
             assert nearest(bucket, buckets).aspect == bucket.aspect
+
+
+def documented_buckets(resolution: int, least: int, most: int) -> set[Size]:
+    """Every multiple of 64 as a width, the tallest height within resolution², both ways round, and the square."""
+    found = {Size(resolution, resolution)}
+    for width in range(least, most + 1, 64):
+        height = min(most, resolution * resolution // width // 64 * 64)
+        if height >= least:
+            found |= {Size(width, height), Size(height, width)}
+    return found
+
+
+@pytest.mark.parametrize(("resolution", "least", "most"), [(512, 256, 1024), (1024, 512, 2048)])
+def test_the_buckets_are_those_that_other_trainers_make(resolution: int, least: int, most: int) -> None:
+    """With their usual limits of half and twice the resolution."""
+    assert set(make_buckets(resolution, 64)) == documented_buckets(resolution, least, most)
+
+
+# Picture; bucket, scaled size and crop (left, top) at 512; the same at 1024.
+TABLE: tuple[tuple[tuple[int, int], tuple[int, ...], tuple[int, ...]], ...] = (
+    ((512, 512), (512, 512, 512, 512, 0, 0), (1024, 1024, 1024, 1024, 0, 0)),
+    ((4096, 4096), (512, 512, 512, 512, 0, 0), (1024, 1024, 1024, 1024, 0, 0)),
+    ((600, 400), (640, 384, 640, 427, 0, 21), (1216, 832, 1248, 832, 16, 0)),
+    ((400, 600), (384, 640, 427, 640, 21, 0), (832, 1216, 832, 1248, 0, 16)),
+    ((1920, 1080), (640, 384, 683, 384, 21, 0), (1344, 768, 1365, 768, 10, 0)),
+    ((1080, 1920), (384, 640, 384, 683, 0, 21), (768, 1344, 768, 1365, 0, 10)),
+    ((1024, 768), (576, 448, 597, 448, 10, 0), (1152, 896, 1195, 896, 21, 0)),
+    ((3000, 4000), (448, 576, 448, 597, 0, 10), (896, 1152, 896, 1195, 0, 21)),
+    ((1000, 999), (512, 512, 513, 512, 0, 0), (1024, 1024, 1025, 1024, 0, 0)),
+    ((333, 777), (320, 768, 329, 768, 4, 0), (640, 1536, 658, 1536, 9, 0)),
+    ((777, 333), (768, 320, 768, 329, 0, 4), (1536, 640, 1536, 658, 0, 9)),
+    ((1216, 832), (576, 448, 655, 448, 39, 0), (1216, 832, 1216, 832, 0, 0)),
+    ((2000, 500), (1024, 256, 1024, 256, 0, 0), (2048, 512, 2048, 512, 0, 0)),
+    ((10000, 50), (1024, 256, 51200, 256, 25088, 0), (2048, 512, 102400, 512, 50176, 0)),
+    ((50, 10000), (256, 1024, 256, 51200, 0, 25088), (512, 2048, 512, 102400, 0, 50176)),
+    ((60, 60), (512, 512, 512, 512, 0, 0), (1024, 1024, 1024, 1024, 0, 0)),
+)
+
+
+@pytest.mark.parametrize(("picture", "at_512", "at_1024"), TABLE, ids=lambda value: "x".join(map(str, value)))
+def test_bucket_scale_and_crop_on_a_table_of_sizes(
+    picture: tuple[int, int], at_512: tuple[int, ...], at_1024: tuple[int, ...]
+) -> None:
+    """The nearest aspect ratio; scaled until it covers the bucket; half of what sticks out is cut from each side."""
+    for resolution, expected in ((512, at_512), (1024, at_1024)):
+        place = fit(Size(*picture), make_buckets(resolution, 64))
+        found = (place.bucket.width, place.bucket.height, place.scaled.width, place.scaled.height)
+        assert (*found, place.left, place.top) == expected

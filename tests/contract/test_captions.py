@@ -222,3 +222,58 @@ def test_dropout_drops_whole_texts_at_its_rate() -> None:
     assert 900 < dropped < 1100
     assert vary("a", random, Data(caption_dropout=1)) == ""
     assert vary("a", random, ALWAYS) == "a"
+
+
+def drawn(text: str, **settings: object) -> set[str]:
+    """Every text that a caption trains as over many visits."""
+    data = Data.model_validate({"caption_dropout": 0, "keep_tags": 0, **settings})
+    return {vary(text, Random(seed), data) for seed in range(120)}
+
+
+SHUFFLED = {"shuffles_tags": True}
+WILD = {"uses_wildcards": True}
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "texts"),
+    [
+        # Lines: the first alone, or one of those that are not blank; line breaks of every kind.
+        ("a, b\nc", {}, {"a, b"}),
+        ("\n \na, b\nc", {}, {"a, b"}),
+        ("a, b\r\n\r\nc\rd", {"lines": "any"}, {"a, b", "c", "d"}),
+        # Braces: literal unless wildcards are on; doubled ones are braces; an option may be empty or hold commas.
+        ("{red|blue} hat", {}, {"{red|blue} hat"}),
+        ("{red|blue} hat", WILD, {"red hat", "blue hat"}),
+        ("{a|b} {c|d}", WILD, {"a c", "a d", "b c", "b d"}),
+        ("{{a|b}}, {c}", WILD, {"{a|b}, c"}),
+        ("x, {a, b|}", WILD, {"x, a, b", "x"}),
+        ("{a|b}\n{c|d}", {**WILD, "lines": "any"}, {"a", "b", "c", "d"}),
+        ("{a|b}\n{c|d}", WILD, {"a", "b"}),
+        # A shuffle moves tags; the first ones, or what stands before the bar and behind the second, stay.
+        ("a, b", SHUFFLED, {"a, b", "b, a"}),
+        ("a, b, c", {**SHUFFLED, "keep_tags": 1}, {"a, b, c", "a, c, b"}),
+        ("a, b", {**SHUFFLED, "keep_tags": 5}, {"a, b"}),
+        ("k, l ||| a, b", {**SHUFFLED, "keep_tags": 1}, {"k, l, a, b", "k, l, b, a"}),
+        ("k ||| a, b ||| z", SHUFFLED, {"k, a, b, z", "k, b, a, z"}),
+        ("k ||| a, b ||| z", {}, {"k, a, b, z"}),
+        # A group moves as one, and is written with commas.
+        ("a;;;b, c", SHUFFLED, {"a, b, c", "c, a, b"}),
+        ("a;;;b, c", {}, {"a, b, c"}),
+        # Wildcards are drawn before the shuffle, so that an option's commas part tags.
+        ("{a, b|c}", {**WILD, **SHUFFLED}, {"a, b", "b, a", "c"}),
+        # Dropout: whole texts, or tags behind the kept ones; never the kept ones; a group goes as one.
+        ("a, b", {"caption_dropout": 0.5}, {"", "a, b"}),
+        ("a, b", {"caption_dropout": 1}, {""}),
+        ("k, a", {"keep_tags": 1, "tag_dropout": 0.5}, {"k", "k, a"}),
+        ("k ||| a ||| z", {"tag_dropout": 1}, {"k, z"}),
+        ("k ||| a;;;b", {"tag_dropout": 0.5}, {"k", "k, a, b"}),
+        # Backslashes are for prompts and would be learnt; an escaped comma parts nothing.
+        (r"miku \(cosplay\), a\, b", SHUFFLED, {"miku (cosplay), a, b", "a, b, miku (cosplay)"}),
+        # Commas and spaces are tidied where tags move, and left alone where none does.
+        ("a ,, b,", SHUFFLED, {"a, b", "b, a"}),
+        ("a,b", {}, {"a,b"}),
+        ("", {**WILD, **SHUFFLED}, {""}),
+    ],
+)
+def test_what_a_caption_trains_as(text: str, settings: dict[str, object], texts: set[str]) -> None:
+    assert drawn(text, **settings) == texts

@@ -6,7 +6,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageChops, ImageCms
 
 from app.contract.buckets import Fit, Size, fit, make_buckets
 from app.contract.pixels import UNREADABLE, as_mask, fitted, mask_pixels, open_rgb, size_of, upright_rgb
@@ -162,8 +162,8 @@ def png(depth: int, colour_type: int, rows: list[bytes], *chunks: tuple[bytes, b
 def test_sixteen_bits_of_grey_give_every_shade(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(png(16, 0, [struct.pack(">1024H", *range(0, 65536, 64))]))
-    shades = {open_rgb(path, WHITE).getpixel((x, 0)) for x in range(1024)}
-    assert len(shades) == 256
+    image = open_rgb(path, WHITE)
+    assert len({image.getpixel((x, 0)) for x in range(1024)}) == 256
 
 
 def test_sixteen_bits_of_colour_keep_their_range(tmp_path: Path) -> None:
@@ -315,3 +315,34 @@ def test_a_flat_picture_stays_flat_when_scaled() -> None:
     image = upright_rgb(Image.new("RGB", (7, 900), (1, 2, 3)), WHITE)
     place = fit(size_of(image), make_buckets(512, 64))
     assert fitted(image, place).getcolors() == [(place.bucket.area, (1, 2, 3))]
+
+
+def test_a_strip_is_fitted_without_scaling_all_of_it() -> None:
+    """Whole, this one would be scaled to 5,242,880 by 512 pixels: 8 GB."""
+    image = Image.new("RGB", (10240, 1), (0, 0, 255))
+    image.paste((255, 0, 0), (5120, 0, 10240, 1))
+    found = fitted(image, fit(size_of(image), make_buckets(1024, 64)))
+    assert (found.width, found.height) == (2048, 512)
+    # The middle is kept, four pixels wide; there Lanczos rings.
+    (red, _, blue), (right_red, _, right_blue) = found.getpixel((0, 0)), found.getpixel((2047, 511))
+    assert red < 40 < 215 < blue
+    assert right_blue < 40 < 215 < right_red
+
+
+def test_a_strip_is_cut_where_the_whole_one_would_be() -> None:
+    image = Image.effect_noise((1300, 20), 80).convert("RGB")
+    place = fit(size_of(image), make_buckets(64, 16))
+    whole = image.resize((place.scaled.width, place.scaled.height), Image.Resampling.LANCZOS)
+    box = (place.left, place.top, place.left + place.bucket.width, place.top + place.bucket.height)
+    difference = ImageChops.difference(fitted(image, place), whole.crop(box))
+    assert place.scaled.area > 16 * place.bucket.area
+    assert max(most for _, most in difference.getextrema()) <= 2
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("place", [(0, 0), (40, 30)])
+def test_a_value_that_is_no_number_is_told_as_unreadable(tmp_path: Path, value: float, place: tuple[int, int]) -> None:
+    image = Image.new("F", (64, 64), 0.5)
+    image.putpixel(place, value)
+    with pytest.raises(UNREADABLE, match="not numbers"):
+        open_rgb(saved(tmp_path / "a.tif", image), WHITE)

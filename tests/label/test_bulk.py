@@ -107,6 +107,13 @@ def test_a_wish_that_cannot_be_met_names_its_field(wish: dict[str, object], fiel
     assert refused.value.field == field
 
 
+def test_a_pattern_that_would_never_end_is_given_up() -> None:
+    with pytest.raises(Invalid) as refused:
+        edited("a" * 60 + "!", operation="replace", tags="^(a|aa)+$", value="b", is_regex=True)
+    assert refused.value.field == "tags"
+    assert "too long" in refused.value.message
+
+
 def test_fields_and_copies() -> None:
     made = table("a", "b", None)
     assert [change.after for change in plan(made, [1, 2, 3], Wish("repeats", value="4"))] == [4, 4, 4]

@@ -31,6 +31,14 @@ def test_exact_then_start_then_word_then_other_name() -> None:
     assert completed("") == completed("zzz") == []
 
 
+def test_sentences_of_the_dataset_are_no_tags() -> None:
+    here = dict.fromkeys(
+        ("red", "red fox", "red fox. it is snowing.", "red {fox|hare}", "red fox in the snow under a tree at night"), 1
+    )
+    found = Completion(Vocabulary(()), here, {}).find("red")
+    assert [each.tag for each in found] == ["red", "red fox"]
+
+
 def test_a_word_behind_a_parenthesis_is_found() -> None:
     assert completed("fate") == ["nero (fate/extra)"]
     assert completed("extra") == ["nero (fate/extra)"]

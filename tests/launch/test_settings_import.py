@@ -109,6 +109,14 @@ def test_kohyas_json_of_the_window_program() -> None:
     assert found.left == ()
 
 
+@pytest.mark.parametrize("is_on", [True, False])
+def test_buckets_without_upscaling_are_said_to_be_missing(is_on: bool) -> None:
+    found = read_settings(json.dumps({"network_dim": 16, "network_alpha": 8, "bucket_no_upscale": is_on}))
+    told = [each for each in found.differences if "bucket_no_upscale" in each]
+    assert told == (["bucket_no_upscale = True: there is nothing like it here, so it is left."] if is_on else [])
+    assert found.left == ()
+
+
 def test_onetrainers_json() -> None:
     found = read_settings(json.dumps(ONETRAINER))
     values = taken(found)

@@ -26,6 +26,8 @@ from app.polish.masks import (
     turns_alone,
 )
 
+SIZE = Size(64, 64)
+
 
 def half(width: int = 8, height: int = 4) -> Image.Image:
     """A mask that learns the upper left quarter."""
@@ -54,7 +56,7 @@ def test_a_stored_mask_is_a_greyscale_png_named_by_its_hash(settings: Settings) 
     settings.make_folders()
     sha256 = put_mask(settings, half())
     data = blob_path(settings, sha256, "png").read_bytes()
-    assert hashlib.sha256(data).hexdigest() == sha256 == put_mask(settings, read_mask(data, "m.png"))
+    assert hashlib.sha256(data).hexdigest() == sha256 == put_mask(settings, read_mask(data, "m.png", SIZE))
     with Image.open(BytesIO(data)) as image:
         assert (image.mode, image.format) == ("L", "PNG")
     assert turned_mask(blob_path(settings, sha256, "png"), Recipe(quarter_turns=1), 1600).size == (4, 8)
@@ -75,12 +77,21 @@ def test_a_mask_must_cover_its_picture_and_leave_something() -> None:
 @pytest.mark.parametrize("data", [b"", b"<html>", b"\x89PNG\r\n\x1a\n"])
 def test_what_is_no_picture_is_refused_by_name(data: bytes) -> None:
     with pytest.raises(Invalid, match=r"m\.png"):
-        read_mask(data, "m.png")
+        read_mask(data, "m.png", SIZE)
+
+
+def test_a_mask_far_larger_than_its_picture_is_refused_from_its_header() -> None:
+    bomb = encoded(Image.new("1", (9000, 9000)))
+    assert len(bomb) < 20_000
+    with pytest.raises(Invalid, match="9,000 × 9,000 pixels, far more than its image") as refusal:
+        read_mask(bomb, "m.png", SIZE)
+    assert refusal.value.hint == "Scale it to 64 × 64."
+    assert read_mask(encoded(Image.new("1", (2000, 2000))), "m.png", SIZE).size == (2000, 2000)
 
 
 def test_a_jpeg_or_a_palette_is_a_mask_too() -> None:
     for data in (encoded(half(64, 64), "JPEG"), encoded(half(64, 64).convert("P"))):
-        mask = read_mask(data, "m")
+        mask = read_mask(data, "m", SIZE)
         assert mask.mode == "L"
         assert (mask.getpixel((5, 5)), mask.getpixel((60, 60))) == (255, 0)
 

@@ -42,7 +42,7 @@ async def test_an_edit_is_looked_at_before_and_undone_in_one_step(
     form = {"operation": "add", "tags": "new tag", "scope": "all"}
     preview = read_html(await http.post(url, data=form))
     assert len(preview.all("ins")) == 3
-    assert preview.one("button", name="apply").text == "Add “new tag”: all 3 images"
+    assert preview.one("button", name="apply").text == "Add “new tag” to all 3 images"
     assert words_of(store, filled_id) == before
     done = await http.post(url, data={**form, "apply": "true"}, headers={"HX-Request": "true"})
     assert "Changed 3 images" in done.text

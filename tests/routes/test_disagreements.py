@@ -22,6 +22,13 @@ async def ids(http: httpx.AsyncClient, store: Engine, project_id: int) -> list[i
     return await three_images(http, store, project_id)
 
 
+async def test_without_a_tag_the_page_leads_to_where_they_are_counted(
+    http: httpx.AsyncClient, project_id: int, ids: list[int]
+) -> None:
+    answer = await http.get(f"/projects/{project_id}/disagreements")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/projects/{project_id}/suggestions")
+
+
 async def test_disagreements_are_counted_and_settled_by_tag(
     http: httpx.AsyncClient, store: Engine, project_id: int, ids: list[int], read_html: Read
 ) -> None:
@@ -60,6 +67,8 @@ async def test_the_images_of_a_tag_are_settled_one_by_one(
     suggest(store, ids[1], tag("sky", 0.4))
     shown = await http.get(url, params={"tag": "sky"})
     assert [int(found) for found in re.findall(r'id="doubt-(\d+)"', shown.text)] == [2, 1]
+    (room,) = [link for link in Html(shown.text).all("a", class_="room") if "aria-current" in link.attrs]
+    assert room.text == "Suggestions"
     form = {"suggestion": "2", "tag": "sky", "view": "missing"}
     buttons = [button for button in Html(shown.text).all("button") if "hx-vals" in button.attrs]
     assert json.loads(buttons[0].attrs["hx-vals"]) == {

@@ -292,7 +292,7 @@ async def test_transparency_is_asked_about_once(
     assert bad.status_code == 422
     assert "is no colour" in bad.text
     good = await http.post(url, data={"ground": "grey", "use": "mask"}, headers=htmx)
-    assert "ground #808080, transparent parts do not count in the loss" in good.text
+    assert "1 image has transparent parts, filled with grey. They do not count in the loss." in good.text
     await drop(http, project_id, "later.png", clear_picture(2))
     recipes = {row.name: (row.recipe.background, row.recipe.alpha) for row in rows(store, project_id)}
     assert recipes == {
@@ -305,4 +305,4 @@ async def test_transparency_is_asked_about_once(
     assert {each.noun for each in edits} == {"image", "project"}
     assert len({each.batch for each in edits}) == 1
     assert (await http.post(url, data={"ground": "white"})).status_code == 303
-    assert "#ffffff" in (await http.get(url)).text
+    assert "2 images have transparent parts, filled with white." in (await http.get(url)).text

@@ -85,6 +85,23 @@ async def test_fields_are_set_and_undone(http: httpx.AsyncClient, store: Engine,
         assert (row.split, row.repeats, row.reviewed_by) == ("train", 1, None)
 
 
+async def test_saves_of_one_step_are_undone_together(http: httpx.AsyncClient, store: Engine, filled_id: int) -> None:
+    first, second = ids_of(store, filled_id)[:2]
+    with read(store) as session:
+        before = [images.get(session, each).caption for each in (first, second)]
+    step = "0123456789abcdef" * 2
+    for image_id in (first, second):
+        await http.post(f"/images/{image_id}/label", data={"text": f"words {image_id}", "step": step})
+        await http.post(f"/images/{image_id}/label/fields", data={"repeats": "7", "step": step})
+    back = (await http.post(f"/projects/{filled_id}/undo")).json()
+    assert back["images"] == [first, second]
+    with read(store) as session:
+        rows = [images.get(session, each) for each in (first, second)]
+    assert [(row.caption, row.repeats) for row in rows] == [(each, 1) for each in before]
+    wrong = await http.post(f"/images/{first}/label", data={"text": "x", "step": "no step"})
+    assert wrong.status_code == 422
+
+
 async def test_undo_and_redo_say_what_they_do(http: httpx.AsyncClient, store: Engine, filled_id: int) -> None:
     image_id = ids_of(store, filled_id)[0]
     with read(store) as session:

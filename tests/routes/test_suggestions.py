@@ -49,6 +49,8 @@ async def test_the_page_names_models_and_offers(
     other = read_html(await http.get(f"/projects/{project_id}/suggestions/form", params={"model": "endpoint"}))
     assert other.one("input", name="address").attrs["value"] == "http://127.0.0.1:11434/v1"
     assert other.all("input", name="threshold") == []
+    # Nobody has filled anything in yet, so nothing is a mistake yet.
+    assert "Name the model" not in other.source
 
 
 async def test_a_run_is_queued_with_the_frozen_images(

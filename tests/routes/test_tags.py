@@ -57,5 +57,7 @@ async def test_lists_are_taken_in_and_words_hidden(
     assert saved.status_code == 303
     missing = await http.post(f"{url}/lists", data={"paths": "/no/such.csv"})
     assert "There is no file /no/such.csv" in missing.text
+    for odd in ("~no.such.person/x.csv", "x" * 5000, "a\x00b"):
+        assert (await http.post(f"{url}/lists", data={"paths": odd})).status_code == 422
     items = (await http.get(f"/projects/{filled_id}/label/complete.json", params={"q": "zebra"})).json()["items"]
     assert [item["tag"] for item in items] == ["zebra"]

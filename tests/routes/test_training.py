@@ -86,7 +86,7 @@ async def test_the_form_as_it_stands_makes_the_spec_it_shows(
     assert answer.headers["location"] == f"/runs/{run.id}"
     spec = read_spec(run_dir(settings, run).spec.read_text())
     assert isinstance(spec, TrainSpec)
-    assert (spec.name, spec.optimization.steps, spec.network.rank) == ("Red & <cats>", 30, 8)
+    assert (spec.name, spec.optimization.steps, spec.network.rank) == ("Red & <cats>", 30, 16)
     shown = await http.get(answer.headers["location"])
     assert shown.status_code == 200
     assert "Red &amp; &lt;cats&gt;" in shown.text
@@ -146,7 +146,7 @@ async def test_another_preset_keeps_name_and_prompts(
     part = read_html(await http.get(f"/projects/{ready_id}/train/form", params=asked, headers=htmx))
     assert part.one("input", id="name").attrs["value"] == "Mine"
     assert part.one("textarea", id="prompts").text == "one two"
-    assert part.one("input", id="network-rank").attrs["value"] == "16"
+    assert part.one("input", id="network-rank").attrs["value"] == "32"
     assert "checked" in part.one("input", id="preset-thorough").attrs
 
 
@@ -288,5 +288,5 @@ async def test_held_out_images_are_named_in_the_plan(
     page = read_html(await http.get(f"/projects/{ready_id}/train"))
     plan = page.one("section", id="plan").text
     assert "3 images, seen 3 times an epoch" in plan
-    assert f"1 image held out, never trained on; their loss is measured every 5 steps: {row.name}." in plan
-    assert page.one("input", id="validation-every_steps").attrs["value"] == "5"
+    assert f"1 image held out, never trained on; their loss is measured every 50 steps: {row.name}." in plan
+    assert page.one("input", id="validation-every_steps").attrs["value"] == "50"

@@ -34,6 +34,9 @@ async def test_a_version_is_named_compared_and_restored(
     assert (await http.get(f"{url}/compare", params={"before": "v99"})).status_code == 404
     shown = await http.get(url)
     assert f"caption of {row.name} (ann)" in shown.text
+    links = read_html(shown).all("a", href=f"/projects/{project_id}/label?image={row.id}")
+    assert links[0].text == row.name
+    assert "Caption changed" in shown.text
     point = read_html(shown).one("input", name="point").attrs["value"]
     assert (await http.post(f"{url}/restore", data={"point": point})).status_code == 303
     with read(store) as session:

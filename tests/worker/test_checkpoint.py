@@ -185,3 +185,51 @@ def test_a_damaged_checkpoint_takes_no_place_among_the_states_kept(short: TrainS
         train(tiny.context_of(run_dir, spec, attempt=2, wants_interrupt=has_saved_again))
     train(tiny.context_of(run_dir, spec, attempt=3))
     assert [event.from_step for event in tiny.events_of(run_dir, "resumed") if isinstance(event, Resumed)] == [0, 2]
+
+
+EVERYTHING: dict[str, dict[str, object]] = {
+    "data": {
+        "data__shuffles_tags": True, "data__tag_dropout": 0.3, "data__caption_dropout": 0.3, "data__mirrors": True,
+        "data__lines": "any", "data__uses_wildcards": True, "data__max_chunks": 2, "data__clip_skip": 2,
+        "optimization__accumulation": 2, "optimization__noise_offset": 0.1, "optimization__multires_noise": 0.3,
+        "optimization__timestep_sampling": "logit-normal", "optimization__loss": "huber",
+    },
+    "network": {
+        "network__conv_rank": 2, "network__uses_dora": True, "network__is_rank_stabilised": True,
+        "network__dropout": 0.2,
+        "network__blocks": [{"prefix": "mid_block", "rank": 2, "learning_rate_scale": 0.5}],
+        "optimization__text_encoder_learning_rate": 1e-3, "optimization__text_encoder_stop_step": 3,
+        "optimization__ema_decay": 0.9, "optimization__weighting": "debiased",
+    },
+    "storage": {
+        "optimization__base_storage": "int8", "optimization__offloads_blocks": True,
+        "optimization__gradient_checkpointing": True, "optimization__precision": "bf16", "network__dropout": 0.2,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("settings", EVERYTHING)
+def test_resumed_equals_unbroken_whatever_is_switched_on(
+    bases: dict[FamilyKey, BaseModelRef], tmp_path: Path, settings: str
+) -> None:
+    """Twice in a row, then on to a larger total."""
+    more = {
+        "optimization__schedule": "constant",
+        "sampling__prompts": [],
+        "saving__every_steps": 2,
+        "optimization__steps": 6,
+    }
+    spec = tiny.make_spec(bases["sd15"], **more, **EVERYTHING[settings])
+    unbroken = tiny.new_run(tmp_path / "unbroken", spec, tiny.SIZES[:3])
+    train(tiny.context_of(unbroken, spec))
+    shorter = tiny.with_changes(spec, optimization__steps=5)
+    broken = tiny.new_run(tmp_path / "broken", shorter, tiny.SIZES[:3])
+    for attempt, step in enumerate((2, 4), start=1):
+        with pytest.raises(Interrupted):
+            train(tiny.context_of(broken, shorter, attempt=attempt, wants_interrupt=tiny.has_step(broken, step)))
+    train(tiny.context_of(broken, shorter, attempt=3))
+    broken.spec.write_text(spec.model_dump_json())
+    train(tiny.context_of(broken, spec, attempt=4))
+    assert [each.from_step for each in tiny.events_of(broken, "resumed") if isinstance(each, Resumed)] == [2, 4, 5]
+    assert equal(tiny.state_of(broken, 6), tiny.state_of(unbroken, 6))
+    assert equal(load_file(broken.lora(6)), load_file(unbroken.lora(6)))

@@ -157,3 +157,21 @@ def test_every_text_of_a_run_is_known_ahead_however_it_varies(
     assert ahead is not None
     assert seen <= set(ahead)
     assert len(seen) > len(captions)
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"data__uses_wildcards": True}, {"data__lines": "any"}, {"data__text_variants": 2}]
+)
+def test_no_text_is_listed_that_never_occurs(tmp_path: Path, spec: TrainSpec, changes: dict[str, object]) -> None:
+    """Neither a caption's other lines nor its bars, braces and backslashes are encoded ahead for nothing."""
+    spec = tiny.with_changes(spec, data__shuffles_tags=False, data__caption_dropout=0.0, **changes)
+    caption = "red;;;large ||| {small|wide}, \\(old\\)\nblue, round"
+    row = tiny.make_pictures(tmp_path, spec, ((64, 64),))[0]
+    row = row.model_copy(update={"caption": caption, "text": compose(caption, tiny.TRIGGER), "repeats": 1})
+    order = Order([row], spec)
+    # Without a visit that draws it, the plain text stands for the picture where it is measured or stands in.
+    occurs = {visit.text for step in range(21) for batch in order.of_step(step) for visit in batch}
+    ahead = order.texts(steps=20, most=1000)
+    assert ahead is not None
+    assert occurs <= set(ahead) <= occurs | {order.plain_text(row)}
+    assert row.text not in ahead

@@ -73,6 +73,7 @@ def test_a_picture_left_out_shifts_nothing_for_the_others(spec: TrainSpec, tmp_p
 
 def test_a_batch_that_cannot_be_read_at_all_trains_on_another_picture(spec: TrainSpec, tmp_path: Path) -> None:
     rows = tiny.make_pictures(tmp_path / "pictures", spec, ((64, 64),) * 24 + ((80, 160),))
+    rows = [row.model_copy(update={"weight": 0.5}) for row in rows]
     Path(rows[24].path).unlink()
     feed = feed_of(spec, rows, tmp_path)
     names = [feed.names_of(step) for step in range(20)]
@@ -80,6 +81,7 @@ def test_a_batch_that_cannot_be_read_at_all_trains_on_another_picture(spec: Trai
     (batch,) = feed.of_step(lonely)
     assert len(batch) == 1
     assert batch.texts[0] in {row.text for row in rows[:24]}
+    assert batch.weights.tolist() == [0.5], "the one that stands in counts as it always does"
 
 
 def test_a_few_unreadable_pictures_are_named_and_left_out(spec: TrainSpec, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from worker.train import train
 
 BOTH = (True, True)
 VARIANTS: dict[str, dict[str, object]] = {
+    "rank 16, alpha 8": {"rank": 16, "alpha": 8},
     "convolutions": {"conv_rank": 3, "conv_alpha": 6},
     "rank-stabilised": {"is_rank_stabilised": True},
     "blocks": {

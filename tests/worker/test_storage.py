@@ -140,6 +140,16 @@ def test_dora_can_read_a_stored_weight() -> None:
     assert all(each.grad is not None for name, each in model.named_parameters() if "lora_B" in name)
 
 
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_a_weight_is_made_whole_where_the_model_is(has_bias: bool) -> None:
+    """DoRA asks for it beside its own weights, which are on the model's device."""
+    model = nn.Module()
+    model.down_blocks = nn.Sequential(nn.Linear(16, 16, bias=has_bias).requires_grad_(False))
+    store(model, "int8", offloads=True)
+    model.to("meta")
+    assert model.down_blocks[0].weight.device.type == "meta"
+
+
 def test_whole_runs_learn_and_draw_on_a_stored_base(base: BaseModelRef, tmp_path: Path) -> None:
     losses = {}
     for storage, offloads in (("full", False), ("int8", False), ("full", True)):
