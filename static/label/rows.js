@@ -1,10 +1,11 @@
 // The rows of images, asked for in batches as they come near: what is wanted now goes first, what no longer is is dropped.
 import { ask } from "./net.js";
-import { state, tell } from "./state.js";
+import { state, tell, toast } from "./state.js";
 
 const BATCH = 100;
 const AT_ONCE = 2;
 const RETRY_MS = 2000;
+const MOST_TRIES = 10;
 const wanted = { near: [], seen: [] };
 const asked = new Set();
 const gone = new Set();
@@ -19,12 +20,17 @@ export function want(group, ids) {
 }
 
 export async function refresh(ids) {
-  for (let at = 0; at < ids.length; at += BATCH) await fetchRows(ids.slice(at, at + BATCH));
+  for (let at = 0; at < ids.length; at += BATCH) {
+    const batch = ids.slice(at, at + BATCH);
+    for (let tries = 0; tries < MOST_TRIES && !(await fetchRows(batch)); tries += 1) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+  }
 }
 
-// Rows of all these images, or those that still exist.
+// Rows of all these images, or those that still exist. A key that was pressed for them waits until they come, and is
+// never dropped without a word.
 export async function loaded(ids) {
   await refresh(ids.filter((id) => !state.rows.has(id)));
+  if (ids.some((id) => !state.rows.has(id) && !gone.has(id))) toast("LoRA Studio does not answer: this change was not made.", "bad");
   return ids.map((id) => state.rows.get(id)).filter(Boolean);
 }
 

@@ -80,8 +80,8 @@ def write_missing_captions(page: Page) -> None:
 def set_training(page: Page) -> None:
     page.get_by_role("textbox", name="Steps", exact=True).fill(str(STEPS))
     page.get_by_role("textbox", name="Save every").fill("6")
-    page.get_by_text("More settings").click()
     page.get_by_role("textbox", name="Sample every").fill("6")
+    page.locator("summary", has_text="Samples").click()
     page.get_by_role("textbox", name="Sampler steps").fill("2")
     page.get_by_role("textbox", name="Sample prompts").fill("pebblo, red body\npebblo, at night")
     expect(page.locator("#plan")).to_contain_text("2 checkpoints")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, expect
+from playwright.sync_api import Browser, BrowserContext, Route, expect
 
 from app.config import Settings
 from app.store import projects
@@ -326,3 +326,24 @@ def test_twenty_thousand_images_stay_few_in_the_page(browser: Browser, large_stu
     page.locator("#grid").evaluate("list => { list.scrollTop = list.scrollHeight / 2; }")
     assert page.locator(".label-tile").count() < 60
     context.close()
+
+
+def test_a_key_waits_for_an_image_that_comes_late(context: BrowserContext, idle_studio: Studio) -> None:
+    """The server fails while the row of the image is asked for: what the key does is done once it answers."""
+    project_id = fill(idle_studio, ["fox"])
+    page = context.new_page()
+    refused = []
+
+    def refuse_twice(route: Route) -> None:
+        refused.append(route.request.url)
+        if len(refused) > 2:
+            return route.continue_()
+        return route.fulfill(status=503, json={"message": "The store is busy."})
+
+    page.route("**/label/rows.json*", refuse_twice)
+    page.goto(f"/projects/{project_id}/label")
+    expect(page.locator("#status-place")).to_contain_text("1/1")
+    page.locator("#grid").focus()
+    page.keyboard.press("+")
+    expect(page.locator("#fact-repeats")).to_have_text("2 ×")
+    assert len(refused) > 2

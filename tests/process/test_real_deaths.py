@@ -83,6 +83,7 @@ def test_a_killed_server(settings: Settings, engine: Engine, point: str) -> None
     writer = threading.Thread(target=type_captions, args=(studio.address, image_ids, acked, stop))
     writer.start()
     until(lambda: has_come_to(events, point), point, FAR_S)
+    until(lambda: bool(acked), "an acknowledged caption", FAR_S)
     studio.kill()
     stop.set()
     writer.join(30)
