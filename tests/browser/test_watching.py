@@ -1,13 +1,10 @@
 """A page that is left open: it catches up with its run, and says once, in the right place, that the server is away."""
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.conftest import PATIENCE_MS
 from tests.studio import Studio
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -23,20 +20,9 @@ REFRESH = """() => new Promise((resolve) => {
 
 
 @pytest.fixture
-def idle_studio(tmp_path: Path) -> Iterator[Studio]:
-    """A studio whose runs wait, since nothing works on them."""
-    started = Studio(tmp_path / "idle", "--no-worker")
-    yield started
-    started.end()
-
-
-@pytest.fixture
-def patient(browser: Browser, idle_studio: Studio) -> Iterator[Page]:
+def patient(context: BrowserContext) -> Page:
     """A page that may complain: its server is taken away."""
-    context = browser.new_context(base_url=idle_studio.address, viewport={"width": 1280, "height": 720})
-    context.set_default_timeout(PATIENCE_MS)
-    yield context.new_page()
-    context.close()
+    return context.new_page()
 
 
 def start_demo(page: Page, steps: int, every: int) -> None:
