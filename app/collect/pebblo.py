@@ -10,14 +10,15 @@ SIDE_PX = 128
 # Drawn four times larger and scaled down, for smooth edges; one unit is a sixteenth of the picture.
 UNIT = SIDE_PX * 4 // 16
 INK, BODY, BELLY, LAMP = "#22303c", "#2fa39a", "#bfe8df", "#f4c430"
+# Emoji's own colours, and white around them: what a miniature trained on emoji can show at all.
 PLACES = {
-    "on grass": ("#bfe0ef", "#7fb069"),
-    "on the beach": ("#9ed8f0", "#ecd9a0"),
-    "at night": ("#1f2544", "#39406b"),
-    "in the snow": ("#dbe7f3", "#ffffff"),
-    "in a room": ("#f3dcc6", "#a9765a"),
+    "on grass": "#7cb342",
+    "on the beach": "#ffca28",
+    "in the water": "#42a5f5",
+    "in the snow": "#cfd8dc",
+    "in a room": "#8d6e63",
 }
-COLOURS = {"red": "#d9483b", "blue": "#3f6fd1", "purple": "#8a56c2", "orange": "#ee8a2b"}
+COLOURS = {"red": "#f44336", "blue": "#1976d2", "green": "#43a047", "orange": "#fb8c00"}
 
 
 @dataclass(frozen=True)
@@ -42,20 +43,20 @@ SCENES = (
     Scene("waving", "", "on the beach", x=9),
     Scene("jumping", "red scarf", "in the snow"),
     Scene("sleeping", "", "in a room", x=7),
-    Scene("standing", "blue hat", "at night"),
+    Scene("standing", "blue hat", "in the water"),
     Scene("waving", "red hat", "in the snow", x=6.5),
     Scene("jumping", "", "on grass", size=3),
-    Scene("standing", "purple scarf", "on the beach", size=4.6),
-    Scene("sleeping", "blue scarf", "at night", x=9),
+    Scene("standing", "green scarf", "on the beach", size=4.6),
+    Scene("sleeping", "blue scarf", "in the water", x=9),
     Scene("waving", "orange scarf", "in a room"),
     Scene("standing", "red scarf", "on grass", x=6, size=2.8),
-    Scene("jumping", "purple hat", "at night"),
+    Scene("jumping", "green hat", "in the water"),
     Scene("standing", "", "in the snow", x=10, size=3),
     Scene("waving", "blue scarf", "on grass", size=4.4),
     Scene("sleeping", "orange hat", "on the beach"),
     Scene("jumping", "blue hat", "in a room", size=3.2),
     Scene("standing", "orange hat", "in a room", x=9.5),
-    Scene("waving", "", "at night", x=7, size=3.2),
+    Scene("waving", "", "in the water", x=7, size=3.2),
     Scene("sleeping", "red hat", "on grass", size=4),
     Scene("jumping", "orange scarf", "on the beach", x=7.5),
 )
@@ -69,10 +70,9 @@ def drawings(scenes: Sequence[Scene] = SCENES) -> list[tuple[str, bytes, str]]:
 
 
 def _draw(scene: Scene) -> Image.Image:
-    sky, ground = PLACES[scene.place]
-    image = Image.new("RGB", (16 * UNIT, 16 * UNIT), sky)
+    image = Image.new("RGB", (16 * UNIT, 16 * UNIT), "white")
     pen = ImageDraw.Draw(image)
-    pen.rectangle((0, 11.5 * UNIT, 16 * UNIT, 16 * UNIT), fill=ground)
+    pen.ellipse(_box(8, 13.1, 7, 1.9), fill=PLACES[scene.place])
     y = 13.2 - scene.size - (2.6 if scene.pose == "jumping" else 0)
     _body(pen, scene, y)
     _face(pen, scene, y)

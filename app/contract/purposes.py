@@ -11,6 +11,7 @@ class Purpose:
     """One purpose: what it means, how to label for it, and the prompts that test it.
 
     `prompts` are templates with `{trigger}`; they are drawn at every sample point and judged in the review.
+    `miniature_prompts` say it in the few words that a miniature base knows.
     """
 
     key: PurposeKey
@@ -19,6 +20,7 @@ class Purpose:
     example: str
     labeling: str
     prompts: tuple[str, ...]
+    miniature_prompts: tuple[str, ...]
     trains_text_encoder: bool
 
 
@@ -36,6 +38,12 @@ PURPOSES: dict[PurposeKey, Purpose] = {
             "{trigger}, a house by a lake",
             "{trigger}, a red bicycle",
         ),
+        miniature_prompts=(
+            "{trigger}, rabbit, animal, nature",
+            "{trigger}, strawberry, fruit, food",
+            "{trigger}, old man, human",
+            "{trigger}, fire engine, transportation",
+        ),
         trains_text_encoder=False,
     ),
     "character": Purpose(
@@ -51,6 +59,12 @@ PURPOSES: dict[PurposeKey, Purpose] = {
             "{trigger}, wearing a yellow raincoat",
             "{trigger}, from behind, at night in a city",
         ),
+        miniature_prompts=(
+            "{trigger}, standing, on grass",
+            "{trigger}, waving, wearing a blue hat, in the snow",
+            "{trigger}, jumping, wearing a red scarf, in the water",
+            "{trigger}, sleeping, on the beach",
+        ),
         trains_text_encoder=True,
     ),
     "concept": Purpose(
@@ -64,6 +78,12 @@ PURPOSES: dict[PurposeKey, Purpose] = {
             "{trigger}, outdoors in the snow",
             "a child holding {trigger}",
             "{trigger}, close-up",
+        ),
+        miniature_prompts=(
+            "{trigger}",
+            "{trigger}, red",
+            "{trigger}, animal, nature",
+            "{trigger}, building, house",
         ),
         trains_text_encoder=True,
     ),

@@ -81,9 +81,10 @@ SMALL: dict[str, Value] = {
     "optimization.weighting": "none",
     "optimization.gradient_checkpointing": False,
     "sampling.inference_steps": 12,
-    "sampling.guidance": 4.0,
+    "sampling.guidance": 3.0,
 }
 """Measured on the bundled base by tests/bench/calibrate.py; full alpha and a high rate, since its layers are narrow."""
+SMALL_TEXT_RATE = 5e-4
 SMALL_THOROUGH: dict[str, Value] = {
     "network.rank": 32,
     "network.alpha": 32.0,
@@ -154,9 +155,10 @@ def _values(
     values |= RECIPES[made_for]
     if is_small:
         values |= SMALL | (SMALL_THOROUGH if length.key == "thorough" else {})
-        if "network.conv_rank" in values:
-            values["network.conv_rank"] = int(values["network.rank"]) // 2
-            values["network.conv_alpha"] = float(values["network.conv_rank"])
+        values["network.conv_rank"] = int(values["network.rank"]) // 2
+        values["network.conv_alpha"] = float(values["network.conv_rank"])
+        if values["optimization.text_encoder_learning_rate"]:
+            values["optimization.text_encoder_learning_rate"] = SMALL_TEXT_RATE
     if length is SMALL_CARD:
         values |= {"optimization.optimizer": "adamw-8bit", "network.conv_rank": 0}
     return values

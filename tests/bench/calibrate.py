@@ -25,12 +25,23 @@ from app.collect import pebblo
 from app.collect.demo import openmoji_drawings
 from app.config import ROOT
 from app.launch.bases import BUNDLED
-from tests.bench.emoji import STYLES, StyleJudge, Truth, choose, draw, encode, load_base, load_truth, sheet, words
-from worker.mini.pictures import UNSEEN_STYLE
-from worker.mini.recipe import scaled, to_tensor
+from tests.bench.emoji import (
+    STYLES,
+    StyleJudge,
+    Truth,
+    choose,
+    draw,
+    encode,
+    likeness,
+    load_base,
+    load_truth,
+    sheet,
+    words,
+)
+from worker.mini.pictures import UNSEEN_STYLE, scaled, to_tensor
 
 FIGURES = Path(__file__).with_name("calibration.json")
-CONCEPTS, GUIDANCE = 50, 4.0
+CONCEPTS, GUIDANCE = 50, 3.0
 COPY_RATIO = 0.5
 Drawing = tuple[str, bytes, str]
 
@@ -140,7 +151,7 @@ class Measure:
         pixels = self._draw([f"{self.case.trigger}, {words(self.truth.concepts[place])}" for place in places])
         self._sheet(pixels, step, "style")
         gallery = torch.cat([self.truth.latents[style] for style in STYLES])
-        found = torch.cdist(encode(self.pipeline.vae, pixels), gallery).argmin(dim=1) % len(self.truth.concepts)
+        found = likeness(encode(self.pipeline.vae, pixels), gallery).argmax(dim=1) % len(self.truth.concepts)
         right = sum(int(one) == place for one, place in zip(found, places, strict=True)) / len(places)
         return {"style_share": self.judge.share(pixels, UNSEEN_STYLE), "right_concept": right}
 
@@ -151,8 +162,10 @@ class Measure:
         self._sheet(pixels, step, "character")
         body = torch.tensor(ImageColor.getrgb(pebblo.BODY)).view(1, 3, 1, 1) / 127.5 - 1
         is_body = (pixels - body).square().sum(dim=1).sqrt() < 0.45
-        skies = torch.tensor([ImageColor.getrgb(sky) for sky, _ in pebblo.PLACES.values()]) / 127.5 - 1
-        seen = torch.cdist(pixels[:, :, 1:6].mean(dim=(2, 3)), skies).argmin(dim=1)
+        grounds = torch.tensor([ImageColor.getrgb(ground) for ground in pebblo.PLACES.values()]) / 127.5 - 1
+        # Left and right of the figure, where the ground lies.
+        sides = torch.cat([pixels[:, :, 50:55, 8:16], pixels[:, :, 50:55, 48:56]], dim=3)
+        seen = torch.cdist(sides.mean(dim=(2, 3)), grounds).argmin(dim=1)
         wanted = torch.tensor([list(pebblo.PLACES).index(place) for _, place in asked])
         meadow = list(pebblo.PLACES).index("on grass")
         return {

@@ -4,19 +4,20 @@ from pathlib import Path
 from random import Random
 
 import torch
+from transformers import CLIPTokenizer
 
 from app.launch.bases import BUNDLED
+from worker.mini.autoencoder import doodle, reconstruction_loss
 from worker.mini.parts import make_scheduler, make_text_encoder, make_unet, make_vae
-from worker.mini.pictures import SIDE_PX, Concept
+from worker.mini.pictures import SIDE_PX, Concept, scaled, to_tensor
 from worker.mini.recipe import (
     STYLE_WORDS,
     caption,
-    doodle,
-    reconstruction_loss,
-    scaled,
+    make_optimizer,
+    spread_timesteps,
     start_denoiser,
     start_from,
-    to_tensor,
+    stranger_words,
 )
 
 LARGEST_BYTES = 30_000_000
@@ -36,22 +37,49 @@ def test_the_parts_fit_together_and_are_small() -> None:
 
 
 def test_captions_name_the_thing_and_mostly_the_style() -> None:
-    texts = [caption(FOX, "fluent", Random(seed)) for seed in range(400)]
+    texts = [caption(FOX, "fluent", Random(seed), ["zorp"]) for seed in range(400)]
     said = [text for text in texts if text]
     assert 0.05 < texts.count("") / len(texts) < 0.16
     assert all("fox" in text for text in said)
-    assert 0.7 < sum(f"{STYLE_WORDS['fluent']} style" in text for text in said) / len(said) < 0.95
+    assert 0.6 < sum(f"{STYLE_WORDS['fluent']} style" in text for text in said) / len(said) < 0.85
+    assert 0.3 < sum("zorp" in text for text in said) / len(said) < 0.5
+    assert sum(text.startswith("zorp, ") for text in said) > sum("zorp" in text for text in said) / 2
     assert len(set(texts)) > 20
 
 
+def test_strangers_are_words_that_describe_nothing() -> None:
+    strangers = stranger_words([FOX], CLIPTokenizer.from_pretrained(BUNDLED / "tokenizer"))
+    assert len(strangers) > 10_000
+    assert {"animal", "nature", "face"}.isdisjoint(strangers)
+    assert all(word.isalpha() for word in strangers)
+
+
 def test_line_art_is_drawn_the_same_for_a_seed() -> None:
-    first, again, other = doodle(Random(1)), doodle(Random(1)), doodle(Random(2))
+    first, again, other = (doodle(Random(seed)) for seed in (1, 1, 2))
     assert first.shape == (SIDE_PX, SIDE_PX, 3)
     assert (first == again).all()
     assert (first != other).any()
     x = scaled(to_tensor(first[None]))
     assert reconstruction_loss(x, x) == 0
     assert reconstruction_loss(x.roll(1, dims=-1), x) > 0
+
+
+def test_every_weight_learns_and_embeddings_not_by_muon() -> None:
+    unet, text_encoder = make_unet(), make_text_encoder()
+    named = [*unet.named_parameters(), *text_encoder.named_parameters()]
+    hidden, others = make_optimizer(named).param_groups
+    assert sorted(map(id, hidden["params"] + others["params"])) == sorted(id(weight) for _, weight in named)
+    names = {id(weight): name for name, weight in named}
+    assert {"conv_in.weight", "conv_out.weight"} < {names[id(weight)] for weight in others["params"]}
+    assert all(weight.ndim > 1 and "embed" not in names[id(weight)] for weight in hidden["params"])
+
+
+def test_timesteps_cover_the_schedule_and_lean_to_high_noise() -> None:
+    t = spread_timesteps(32, torch.Generator().manual_seed(0))
+    assert t.unique().numel() == 32
+    assert 0 <= t.min() < 200
+    assert 950 < t.max() <= 999
+    assert 0.7 < (t >= 500).float().mean() < 0.8
 
 
 def test_training_goes_on_from_a_finished_base_and_never_over_an_unfinished_one(tmp_path: Path) -> None:

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
+from torch import Tensor
 
 SIDE_PX = 64
 PACKAGES = {
@@ -94,3 +96,26 @@ def rasterise(folder: Path, style: str, keys: list[str], side_px: int = SIDE_PX)
         png = bytes(resvg_py.svg_to_bytes(svg_string=svg, width=side_px, background="#ffffff", skip_system_fonts=True))
         pictures.append(np.asarray(Image.open(BytesIO(png)).convert("RGB").resize((side_px, side_px))))
     return np.stack(pictures)
+
+
+def load_pictures(work: Path) -> tuple[list[Concept], dict[str, np.ndarray]]:
+    """Concepts, and uint8 [n, 64, 64, 3] pictures by style in the same order."""
+    fetch(work / "packages")
+    known = concepts(work / "packages")
+    path = work / "pictures.npz"
+    if not path.exists():
+        keys = [concept.key for concept in known]
+        drawn = {style: rasterise(work / "packages", style, keys) for style in (*BASE_STYLES, UNSEEN_STYLE)}
+        np.savez(path, allow_pickle=False, **drawn)
+    with np.load(path) as stored:
+        return known, {style: stored[style] for style in stored.files}
+
+
+def to_tensor(pictures: np.ndarray) -> Tensor:
+    """uint8 [n, h, w, 3] → uint8 [n, 3, h, w]."""
+    return torch.from_numpy(pictures.copy()).permute(0, 3, 1, 2).contiguous()
+
+
+def scaled(pictures: Tensor) -> Tensor:
+    """0…255 → -1…1."""
+    return pictures.float() / 127.5 - 1
