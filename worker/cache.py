@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,11 +13,12 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 from torch.nn import functional
 
-from app.contract.buckets import fit
-from app.contract.pixels import UNREADABLE, fitted, mask_pixels, open_rgb
+from app.contract.pixels import UNREADABLE, DecoderMissing, fitted, mask_pixels, open_rgb
 from app.contract.rundir import DatasetRow, publish
+from worker.errors import OutOfMemory
 from worker.families.base import Family, Parts, Texts
 from worker.memory import Machine, needs_tiles, on_device
+from worker.shortage import tried
 
 LATENTS = "latents-3"
 TEXTS = "texts-2"
@@ -69,9 +71,8 @@ class Latents:
 
     def key(self, row: DatasetRow, *, is_mirrored: bool = False) -> str:
         """Everything that the latent depends on: the picture's bytes, recipe, place in its bucket, and the VAE."""
-        place = fit(row.size, (row.bucket,))
         side = ("mirrored",) if is_mirrored else ()
-        return key_of(LATENTS, row.sha256, row.recipe.model_dump_json(), place, self._parts.vae_identity, *side)
+        return key_of(LATENTS, row.sha256, row.recipe.model_dump_json(), row.place, self._parts.vae_identity, *side)
 
     def shape(self, row: DatasetRow) -> tuple[int, int, int]:
         """The shape of a picture's latent, known before it is read."""
@@ -90,20 +91,34 @@ class Latents:
         kept = self._cache.get(key)
         if kept is None:
             pixels = pixels_of(row)
-            with self.ready():
-                latent = encode_pixels(self._parts, pixels.flip(-1) if is_mirrored else pixels, self._machine)[0]
+            latent = self._encoded(row, pixels.flip(-1) if is_mirrored else pixels)
             if not torch.isfinite(latent).all():
                 raise UnreadablePicture("the base model's VAE makes no finite numbers of it")
             kept = {"latent": latent}
             self._cache.put(key, kept)
         return kept["latent"].cpu()
 
+    def _encoded(self, row: DatasetRow, pixels: Tensor) -> Tensor:
+        def encode(*, in_tiles: bool) -> Tensor:
+            with self.ready():
+                return encode_pixels(self._parts, pixels, self._machine, in_tiles=in_tiles)[0]
+
+        for in_tiles in (False, True):
+            latent = tried(partial(encode, in_tiles=in_tiles), self._machine.device)
+            if latent is not None:
+                return latent
+        raise OutOfMemory(
+            f"Memory ran out while {row.name} was encoded at {row.bucket.width} × {row.bucket.height} px, also in "
+            "tiles.",
+            "Train at a lower resolution, or close other programs that use the GPU.",
+        )
+
     def area(self, row: DatasetRow, *, is_mirrored: bool = False) -> Tensor:
         """Return how much each place of the latent counts [1, h, w], from 0 to 1. Raises UnreadablePicture."""
         _, height, width = self.shape(row)
         if row.mask_path is None and row.recipe.alpha != "mask":
             return torch.ones(1, height, width)
-        key = key_of(AREAS, row.sha256, row.recipe.model_dump_json(), fit(row.size, (row.bucket,)), height, width)
+        key = key_of(AREAS, row.sha256, row.recipe.model_dump_json(), row.place, height, width)
         kept = self._cache.get(key)
         if kept is None:
             kept = {"area": functional.interpolate(mask_of(row), size=(height, width), mode="area")[0]}
@@ -116,7 +131,7 @@ def pixels_of(row: DatasetRow) -> Tensor:
     with _told_in_words():
         _check_bytes(Path(row.path), row.sha256, "its bytes are not those that were added to the project")
         image = open_rgb(Path(row.path), row.recipe)
-        return to_pixels(fitted(image, fit(row.size, (row.bucket,))))
+        return to_pixels(fitted(image, row.place))
 
 
 def mask_of(row: DatasetRow) -> Tensor:
@@ -127,7 +142,7 @@ def mask_of(row: DatasetRow) -> Tensor:
         mask = mask_pixels(Path(row.path), Path(row.mask_path) if row.mask_path is not None else None, row.recipe)
     if mask is None:
         return torch.ones(1, 1, row.bucket.height, row.bucket.width)
-    return to_area(fitted(mask, fit(row.size, (row.bucket,))))
+    return to_area(fitted(mask, row.place))
 
 
 def _check_bytes(path: Path, sha256: str, fault: str) -> None:
@@ -142,6 +157,10 @@ def _told_in_words() -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise UnreadablePicture("its file is gone") from error
+    except MemoryError as error:
+        raise UnreadablePicture("it takes more main memory than there is to decode") from error
+    except DecoderMissing as error:
+        raise UnreadablePicture(str(error)) from error
     except UNREADABLE as error:
         raise UnreadablePicture(f"it cannot be decoded ({type(error).__name__})") from error
 
@@ -159,18 +178,19 @@ def to_pixels(image: Image.Image) -> Tensor:
 
 
 @torch.no_grad()
-def encode_pixels(parts: Parts, pixels: Tensor, machine: Machine) -> Tensor:
+def encode_pixels(parts: Parts, pixels: Tensor, machine: Machine, *, in_tiles: bool = False) -> Tensor:
     """Turn pixels [B, 3, height, width] into latents [B, C, h, w] of about unit variance."""
-    parts.vae.use_tiling = needs_tiles(machine.device, pixels.shape[-1] * pixels.shape[-2])
+    parts.vae.use_tiling = in_tiles or needs_tiles(machine.device, pixels.shape[-1] * pixels.shape[-2])
     mode = parts.vae.encode(pixels.to(parts.vae.device, parts.vae.dtype)).latent_dist.mode()
     return (mode - (parts.vae.config.shift_factor or 0)) * parts.vae.config.scaling_factor
 
 
 @torch.no_grad()
-def decode_latents(parts: Parts, latents: Tensor, machine: Machine) -> Image.Image:
+def decode_latents(parts: Parts, latents: Tensor, machine: Machine, *, in_tiles: bool = False) -> Image.Image:
     """Turn latents [1, C, h, w] into a picture, with the VAE in fp32."""
     scale = parts.latent_scale
-    parts.vae.use_tiling = needs_tiles(machine.device, latents.shape[-1] * latents.shape[-2] * scale * scale)
+    pixels_drawn = latents.shape[-1] * latents.shape[-2] * scale * scale
+    parts.vae.use_tiling = in_tiles or needs_tiles(machine.device, pixels_drawn)
     unscaled = latents.to(parts.vae.device, parts.vae.dtype) / parts.vae.config.scaling_factor
     pixels = parts.vae.decode(unscaled + (parts.vae.config.shift_factor or 0), return_dict=False)[0]
     data = ((pixels[0].clamp(-1, 1) + 1) * 127.5).round().to("cpu", torch.uint8).permute(1, 2, 0).contiguous()

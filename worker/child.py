@@ -13,8 +13,9 @@ from types import TracebackType
 from filelock import FileLock, Timeout
 
 from app.contract.events import EventLog, Failed
+from app.contract.lean import read_run_spec
 from app.contract.rundir import RunDir
-from app.contract.spec import AnySpec, RunKind, read_spec
+from app.contract.spec import AnySpec, RunKind
 from worker.closing import Closing, has_held_input, watch_input
 from worker.context import RunContext
 from worker.errors import (
@@ -27,6 +28,8 @@ from worker.errors import (
     OutOfMemory,
     Stopped,
     WorkerError,
+    first_line,
+    is_out_of_memory,
 )
 
 Work = Callable[[RunContext], None]
@@ -36,7 +39,6 @@ PR_SET_PDEATHSIG = 1
 LESS_MEMORY = (
     "Choose a lower resolution or batch, switch gradient checkpointing on, or close other programs that use the GPU."
 )
-MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 CUDA_WORDS = ("cuda error", "cublas_status", "cudnn_status", "cuda driver error")
 
 
@@ -46,7 +48,7 @@ def work_of(kind: RunKind) -> Work:
         from worker.train import train  # noqa: PLC0415 - see above
 
         return train
-    if kind == "tag":
+    if kind in ("tag", "mask"):
         from worker.tagging import tag  # noqa: PLC0415 - see above
 
         return tag
@@ -79,7 +81,7 @@ def main(folder: Path, attempt: int, choose: Callable[[RunKind], Work] = work_of
 
 def _read_spec(run_dir: RunDir) -> AnySpec:
     try:
-        return read_spec(run_dir.spec.read_text(encoding="utf-8"))
+        return read_run_spec(run_dir)
     except (OSError, ValueError) as error:
         raise BadSpec(f"The run's settings cannot be read: {error}", f"Look at {run_dir.spec}.") from error
 
@@ -138,18 +140,13 @@ def in_words(error: Exception) -> WorkerError:
     if isinstance(error, WorkerError):
         return error
     names = {each.__name__ for each in type(error).__mro__}
-    text = str(error).strip() or "no reason given"
-    lower = text.lower()
-    if names & {"OutOfMemoryError", "MemoryError"} or any(words in lower for words in MEMORY_WORDS):
-        return OutOfMemory(f"Memory ran out: {_first_line(text)}", LESS_MEMORY)
+    said, lower = first_line(error), str(error).lower()
+    if is_out_of_memory(error):
+        return OutOfMemory(f"Memory ran out: {said}", LESS_MEMORY)
     if "AcceleratorError" in names or any(words in lower for words in CUDA_WORDS):
-        return CudaBroken(f"The GPU failed: {_first_line(text)}", "If it comes back, check its driver and its heat.")
+        return CudaBroken(f"The GPU failed: {said}", "If it comes back, check its driver and its heat.")
     if isinstance(error, OSError) and error.errno in DISK_FULL:
         return WorkerError("The disk is full.", "Make room on the disk of the data folder, then start the run again.")
     return WorkerError(
-        f"{type(error).__name__}: {_first_line(text)}", "The log shows where it happened; other settings may avoid it."
+        f"{type(error).__name__}: {said}", "The log shows where it happened; other settings may avoid it."
     )
-
-
-def _first_line(text: str) -> str:
-    return text.splitlines()[0][:500]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from random import Random
 
-from app.contract.buckets import Fit, Size, fit
+from app.contract.buckets import Fit, Size
 from app.contract.captions import compose, vary
 from app.contract.rundir import DatasetRow
 from app.contract.spec import Data, TrainSpec
@@ -27,7 +27,7 @@ class Visit:
     @property
     def place(self) -> Fit:
         """How the picture lies in its bucket; a mirrored one was cropped from the other side."""
-        place = fit(self.row.size, (self.row.bucket,))
+        place = self.row.place
         if not self.is_mirrored:
             return place
         return replace(place, left=place.scaled.width - place.bucket.width - place.left)

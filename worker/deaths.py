@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Iterable
 
-from app.contract.events import AnyEvent, CheckpointSaved, Claimed, Failed, Queued, read_events
+from app.contract.events import AnyEvent, CheckpointSaved, Claimed, Ended, Failed, Queued, read_events
 from app.contract.rundir import RunDir
 
 CLOSED = "The worker was closed."
@@ -35,6 +35,8 @@ def count_deaths(events: Iterable[AnyEvent]) -> int:
                 died += 1
             case CheckpointSaved() if event.step > furthest:
                 died, furthest = 0, event.step
+            case Ended():
+                died = 0
             case Queued(reason=reason) if reason == CLOSED:
                 died = max(0, died - 1)
             case _:

@@ -11,8 +11,8 @@ import torch.distributed as dist
 from filelock import FileLock
 
 from app.contract.events import Claimed, EventLog
+from app.contract.lean import read_run_spec
 from app.contract.rundir import RunDir
-from app.contract.spec import read_spec
 from app.contract.state import read_state
 from worker.child import Telling
 from worker.closing import Closing
@@ -93,7 +93,7 @@ def _train(run_dir: RunDir, log: EventLog, attempt: int, team: Team, closing: Cl
     from worker.train import train  # noqa: PLC0415 - after the environment says that nothing is downloaded
 
     with Telling(log) as telling:
-        spec = read_spec(run_dir.spec.read_text(encoding="utf-8"))
+        spec = read_run_spec(run_dir)
         train(RunContext(run_dir, spec, log, attempt, run_dir.stop.exists, closing), team)
     return telling.exit_code
 

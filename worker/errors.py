@@ -17,6 +17,19 @@ BUSY = 23
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 """The numbers of system errors that mean a full disk."""
 
+MEMORY_FAULTS = (RuntimeError, MemoryError, OSError)
+"""Among these are all errors by which a library says that memory ran out; `is_out_of_memory` tells which."""
+
+LINE_LENGTH = 300
+MEMORY_NAMES = {"OutOfMemoryError", "MemoryError"}
+MEMORY_WORDS = (
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "not enough memory",
+    "alloc_failed",
+)
+
 
 class WorkerError(Exception):
     """Names the thing and the reason; `hint` says the way out, `exit_code` tells the parent what to do."""
@@ -67,3 +80,22 @@ class EmptyDataset(WorkerError):
 
 class BadSpec(WorkerError):
     """The run's settings cannot be carried out."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what a library complains of, which is often a page long."""
+    return (str(error).strip().splitlines() or ["no reason given"])[0][:LINE_LENGTH]
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that memory of the GPU or of the computer ran out.
+
+    The library's own classes are told by their names, so that torch need not be loaded to fail; its allocator on the
+    CPU has no class of its own, only words.
+    """
+    if isinstance(error, WorkerError):
+        return isinstance(error, OutOfMemory)
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    names, text = {each.__name__ for each in type(error).__mro__}, str(error).lower()
+    return bool(names & MEMORY_NAMES) or any(words in text for words in MEMORY_WORDS)

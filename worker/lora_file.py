@@ -20,7 +20,7 @@ from app.contract.rundir import DatasetRow, publish
 from app.contract.spec import TrainSpec
 from worker.errors import NonFiniteLoss
 from worker.lora import Lora
-from worker.objectives import Prediction
+from worker.objectives import Objective
 from worker.optim import optimizer_name
 
 NETWORK_MODULE = "networks.lora"
@@ -36,7 +36,7 @@ class Training:
     rows: Sequence[DatasetRow]
     batches_per_epoch: int
     step: int
-    prediction: Prediction
+    objective: Objective
     started_at: datetime
     finished_at: datetime
 
@@ -95,10 +95,13 @@ def metadata_of(training: Training) -> dict[str, str]:
     """Return what other programs look for in a LoRA file, every value a string."""
     facts = FAMILIES[training.spec.base.family]
     spec, settings = training.spec, training.spec.optimization
+    is_v = training.objective.prediction == "v_prediction"
+    # Other trainers mark the oldest family alone in this way.
+    mark = "_v" if is_v and spec.base.family == "sd15" else ""
     epochs = settings.steps * settings.accumulation / training.batches_per_epoch
     resolution = f"{spec.data.resolution_px}x{spec.data.resolution_px}"
     found = {
-        "ss_base_model_version": facts.base_version,
+        "ss_base_model_version": facts.base_version + mark,
         "ss_v2": False,
         "ss_sd_model_name": spec.base.name,
         "ss_new_sd_model_hash": spec.base.sha256,
@@ -122,7 +125,8 @@ def metadata_of(training: Training) -> dict[str, str]:
         "modelspec.description": f"{spec.purpose} LoRA of {spec.project}, step {training.step}",
         "modelspec.date": training.finished_at.astimezone(UTC).isoformat(timespec="seconds"),
         "modelspec.resolution": resolution,
-        "modelspec.prediction_type": "v" if training.prediction == "v_prediction" else "epsilon",
+        "modelspec.prediction_type": "v" if is_v else "epsilon",
+        "ss_zero_terminal_snr": training.objective.has_zero_snr,
     }
     if spec.trigger_word:
         found["modelspec.trigger_phrase"] = spec.trigger_word
@@ -207,7 +211,7 @@ def _dataset(training: Training) -> dict[str, Any]:
         "ss_num_validation_images": held_out,
         "ss_resolution": f"({data.resolution_px}, {data.resolution_px})",
         "ss_enable_bucket": True,
-        "ss_bucket_no_upscale": False,
+        "ss_bucket_no_upscale": not data.enlarges,
         "ss_bucket_info": {
             "buckets": {str(number): size for number, size in enumerate(sizes)},
             "mean_img_ar_error": sum(errors) / len(errors),

@@ -8,12 +8,10 @@ import torch
 from torch import nn
 
 from app.contract import memory as plan
-from app.contract.spec import Precision, TrainSpec
-from app.contract.step_down import step_down
-from worker.errors import BadSpec, OutOfMemory
+from app.contract.spec import Precision
+from worker.errors import BadSpec
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-MIXED = {torch.float32: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}
 
 
 @dataclass(frozen=True)
@@ -22,11 +20,6 @@ class Machine:
 
     device: torch.device
     dtype: torch.dtype
-
-    @property
-    def mixed_precision(self) -> str:
-        """What accelerate calls the precision."""
-        return MIXED[self.dtype]
 
 
 def choose_machine(precision: Precision) -> Machine:
@@ -67,9 +60,10 @@ def _has_bf16(device: torch.device) -> bool:
 def on_device(models: Iterable[nn.Module], device: torch.device) -> Iterator[None]:
     """Keep models on the device for the block, and give its memory back after: each returns to where it was."""
     moved = [(model, next(model.parameters()).device) for model in models]
-    for model, _ in moved:
-        model.to(device)
     try:
+        # In here, too: what memory ran out for is half moved, and goes home.
+        for model, _ in moved:
+            model.to(device)
         yield
     finally:
         for model, home in moved:
@@ -125,27 +119,3 @@ def peak_bytes(device: torch.device) -> int:
     peak = torch.cuda.max_memory_reserved(device)
     torch.cuda.reset_peak_memory_stats(device)
     return peak
-
-
-@contextmanager
-def out_of_memory_in_words(spec: TrainSpec, device: torch.device) -> Iterator[None]:
-    """Turn running out of GPU memory into words with the change that would fit. Raises OutOfMemory."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        card = card_bytes(device) if device.type == "cuda" else plan.card_bytes(spec)
-        raise OutOfMemory(_ran_out(spec, card), less_memory(spec, card)) from error
-
-
-def _ran_out(spec: TrainSpec, card: float) -> str:
-    what = "limit" if spec.optimization.memory_limit_gb else "memory of the GPU"
-    return f"The run needs more than the {what} of {plan.gb_text(card)}."
-
-
-def less_memory(spec: TrainSpec, card: float) -> str:
-    """Say which change would fit, by the planner; where it thought that the run fits, the cheapest change there is."""
-    found = step_down(spec, card) or step_down(spec, plan.peak(spec, card) - 1)
-    if found is None or found.words == "nothing helps":
-        return "No setting makes it small enough; train on a GPU with more memory."
-    words = f"{found.words[:1].upper()}{found.words[1:]}: about {plan.gb_text(found.peak)} by our reckoning."
-    return f"{words} Close other programs that use the GPU, too."

@@ -3,17 +3,17 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from diffusers import DDPMScheduler
 from torch import Tensor
 from torch.nn import functional
 
+from app.contract.base_file import Prediction
 from app.contract.spec import Optimization
 from worker.errors import BadSpec
 
-Prediction = Literal["epsilon", "v_prediction"]
 MOST_RATIO = 1000.0
 """The debiased weight of clearer pictures than this would vanish."""
 
@@ -32,6 +32,11 @@ class Objective:
     def timesteps(self) -> int:
         """How many timesteps there are."""
         return len(self.signal)
+
+    @property
+    def has_zero_snr(self) -> bool:
+        """Whether nothing of the picture is left at the last timestep."""
+        return bool(self.signal.min() <= 0)
 
     def noisy(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """Mix latents and noise [B, C, h, w] as at the timesteps [B]."""
@@ -90,12 +95,13 @@ def read_objective(config: Mapping[str, Any]) -> Objective:
             "Choose another base model.",
         )
     signal = DDPMScheduler.from_config(dict(config)).alphas_cumprod
-    if prediction == "epsilon" and signal.min() <= 0:
+    objective = Objective(prediction, signal)
+    if prediction == "epsilon" and objective.has_zero_snr:
         raise BadSpec(
             "The base model's scheduler ends in pure noise, from which epsilon cannot be learnt.",
             "Correct rescale_betas_zero_snr in its scheduler_config.json, or choose another base model.",
         )
-    return Objective(prediction, signal)
+    return objective
 
 
 def seed_of(*parts: int | str) -> int:

@@ -13,6 +13,7 @@ from torch.nn import Parameter
 from torch.optim import AdamW, Optimizer
 
 from app.contract import spec
+from app.contract.optimizers import FALLBACK, NEEDS_NVIDIA, PACKAGES, missing_package, way_out
 from app.contract.spec import Optimization
 from worker.errors import BadSpec
 from worker.lora import Lora, LoraModule
@@ -40,6 +41,14 @@ def make_optimizer(lora: Lora, settings: Optimization) -> Optimizer:
     return MAKERS[settings.optimizer](groups, settings)
 
 
+def check_optimizer(key: spec.Optimizer, device: torch.device) -> None:
+    """Raise BadSpec for an optimizer that cannot run here; it takes no model, and so can be asked before any loads."""
+    if package := missing_package(key):
+        raise BadSpec(f"The optimizer {key} needs the package {package}, which is not installed.", way_out(key))
+    if key in NEEDS_NVIDIA and device.type != "cuda":
+        raise BadSpec(f"The optimizer {key} needs an NVIDIA GPU.", "Choose adamw, or adafactor for less memory.")
+
+
 def _groups(lora: Lora, settings: Optimization) -> Groups:
     found: dict[tuple[int, float], list[Parameter]] = {}
     for module in lora.modules:
@@ -65,10 +74,7 @@ def _adamw(groups: Groups, settings: Optimization) -> Optimizer:
 
 
 def _adamw_8bit(groups: Groups, settings: Optimization) -> Optimizer:
-    library = _library("bitsandbytes", "adamw-8bit")
-    if not torch.cuda.is_available():
-        raise BadSpec("The optimizer adamw-8bit needs an NVIDIA GPU.", "Choose adamw, or adafactor for less memory.")
-    return library.optim.AdamW8bit(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    return _library("adamw-8bit").optim.AdamW8bit(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay)
 
 
 def _adafactor(groups: Groups, settings: Optimization) -> Optimizer:
@@ -107,8 +113,7 @@ def _adamw_schedule_free(groups: Groups, settings: Optimization) -> Optimizer:
 
 
 def _prodigy_schedule_free(groups: Groups, settings: Optimization) -> Optimizer:
-    library = _library("prodigyplus", "prodigy-schedule-free", "prodigy-plus-schedule-free")
-    return library.ProdigyPlusScheduleFree(
+    return _library("prodigy-schedule-free").ProdigyPlusScheduleFree(
         groups, lr=settings.learning_rate, weight_decay=settings.weight_decay, split_groups=False, factored=False
     )
 
@@ -140,14 +145,15 @@ def optimizer_name(key: spec.Optimizer) -> str:
     return NAMES[key]
 
 
-def _library(module: str, optimizer: str, package: str = "") -> Any:
+def _library(key: spec.Optimizer) -> Any:
+    package = PACKAGES[key]
     try:
-        return import_module(module)
-    except ImportError as error:
-        package = package or module
+        return import_module(package.module)
+    except (ImportError, OSError, RuntimeError) as error:
+        # Installed, but not for this machine: it brings compiled parts for some GPUs and systems alone.
         raise BadSpec(
-            f"The optimizer {optimizer} needs the package {package}, which is not installed.",
-            f"Install it beside the studio (pip install {package}), or choose another optimizer.",
+            f"The package {package.name}, which the optimizer {key} needs, cannot be loaded: {error}",
+            f"Install it anew for this machine, or choose {FALLBACK}.",
         ) from error
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from app.contract.events import EventLog, Metric, Progress
+from app.contract.memory import GB
 from worker.errors import NonFiniteLoss
 from worker.memory import peak_bytes
 
@@ -14,7 +15,6 @@ CAPACITY = 1024
 FLUSH_S = 0.5
 MEASURE_S = 15.0
 NEWEST_SHARE = 0.3
-GB = 1e9
 
 
 def way_out(learning_rate: float) -> str:

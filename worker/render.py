@@ -10,7 +10,7 @@ from app.contract.spec import RenderSpec
 from app.contract.state import read_state
 from worker.cache import Conditioning
 from worker.context import RunContext
-from worker.errors import BadSpec, ModelMissing
+from worker.errors import BadSpec, ModelMissing, OutOfMemory
 from worker.families import load
 from worker.leaving import checker
 from worker.lora import ADAPTER
@@ -57,7 +57,13 @@ def render(context: RunContext) -> None:
         check()
         log.append(PhaseChanged(phase="sampling", done=done, total=len(wanted)))
         pipeline.set_adapters([ADAPTER], [strength])
-        album.publish(painter.draw(spec.sampling.prompts[index]), spec.step, index, strength)
+        image = painter.draw_if_memory_allows(spec.sampling.prompts[index])
+        if image is None:
+            raise OutOfMemory(
+                f"Memory ran out while a sample of {painter.size} was drawn, also in smaller pieces.",
+                "Close other programs that use the GPU, then start the strengths again.",
+            )
+        album.publish(image, spec.step, index, strength)
 
 
 def checked_lora(spec: RenderSpec) -> Path:

@@ -1,6 +1,7 @@
 """Drawing prompts: the family's diffusers pipeline around the denoiser as it is now, leaving no trace in training."""
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -18,9 +19,24 @@ from app.contract.spec import Prompt, Sampling
 from worker.cache import Conditioning, decode_latents
 from worker.families.base import Family
 from worker.memory import Machine, on_device, untouched
+from worker.shortage import one_by_one, tried
 
-SAMPLER = "DPM++ 2M Karras"
-MEMORY_ERRORS = (torch.OutOfMemoryError, MemoryError)
+SAMPLER, SPACING = "DPM++ 2M", "Karras"
+GUIDED = 2
+"""With guidance a prompt and its negative are asked at once."""
+
+
+def uses_karras(config: Mapping[str, Any]) -> bool:
+    """Whether the sampler spaces its steps as Karras does, which it does but on a schedule that ends in noise alone.
+
+    There most of the steps would lie where next to nothing of a picture is left.
+    """
+    return not config.get("rescale_betas_zero_snr")
+
+
+def sampler_name(config: Mapping[str, Any]) -> str:
+    """The sampler as other programs name it."""
+    return f"{SAMPLER} {SPACING}" if uses_karras(config) else SAMPLER
 
 
 def make_scheduler(config: Mapping[str, Any]) -> DPMSolverMultistepScheduler:
@@ -30,7 +46,7 @@ def make_scheduler(config: Mapping[str, Any]) -> DPMSolverMultistepScheduler:
         algorithm_type="dpmsolver++",
         solver_type="midpoint",
         solver_order=2,
-        use_karras_sigmas=True,
+        use_karras_sigmas=uses_karras(config),
         steps_offset=1,
     )
 
@@ -45,13 +61,28 @@ class Painter:
     conditioning: Conditioning
     check: Callable[[], None]
 
-    def draw(self, prompt: Prompt) -> Image.Image:
-        """Draw one prompt; the same weights, prompt and seed give the same picture."""
-        parts = self.family.parts
+    @property
+    def size(self) -> str:
+        """What it draws at, for a person."""
+        return f"{self.sampling.width_px} × {self.sampling.height_px} px"
+
+    def draw(self, prompt: Prompt, *, is_frugal: bool = False) -> Image.Image:
+        """Draw one prompt; the same weights, prompt and seed give the same picture.
+
+        Frugal takes less memory and more time: one answer of the denoiser at a time, the VAE in tiles.
+        """
+        parts, is_split = self.family.parts, is_frugal and self.sampling.guidance > 1
         with untouched([parts.denoiser, parts.vae, *parts.text_encoders]):
-            latents = self._denoise(prompt)
+            with one_by_one(parts.denoiser, GUIDED) if is_split else nullcontext():
+                latents = self._denoise(prompt)
             with on_device([parts.vae], self.machine.device):
-                return decode_latents(parts, latents, self.machine)
+                return decode_latents(parts, latents, self.machine, in_tiles=is_frugal)
+
+    def draw_if_memory_allows(self, prompt: Prompt) -> Image.Image | None:
+        """Draw one prompt, frugally when memory runs out, and not at all when it does so again."""
+        device = self.machine.device
+        image = tried(lambda: self.draw(prompt), device)
+        return tried(lambda: self.draw(prompt, is_frugal=True), device) if image is None else image
 
     def _denoise(self, prompt: Prompt) -> Tensor:
         parts = self.family.parts
@@ -109,22 +140,22 @@ class Album:
         for done, index in enumerate(missing):
             self.painter.check()
             self.log.append(PhaseChanged(phase="sampling", done=done, total=len(missing)))
-            try:
-                image = self.painter.draw(prompts[index])
-            except MEMORY_ERRORS:
-                self._give_up(step)
+            image = self.painter.draw_if_memory_allows(prompts[index])
+            if image is None:
+                # The others are as large.
+                self._give_up(step, len(missing) - done)
                 return
             self.publish(image, step, index, strength)
 
-    def _give_up(self, step: int) -> None:
+    def _give_up(self, step: int, count: int) -> None:
+        left_out = "1 sample" if count == 1 else f"{count} samples"
         self.log.append(
             Warned(
-                message=f"Memory ran out while the samples of step {step} were drawn; training goes on without them.",
+                message=f"{left_out} of step {step:,} left out: memory ran out at {self.painter.size}, also when drawn "
+                "in smaller pieces. Training goes on.",
                 hint="Draw smaller samples, or close other programs that use the GPU.",
             )
         )
-        if self.painter.machine.device.type == "cuda":
-            torch.cuda.empty_cache()
 
     def publish(self, image: Image.Image, step: int, index: int, strength: float) -> None:
         """Publish one drawn picture."""
@@ -143,10 +174,10 @@ class Album:
         )
 
     def _parameters(self, prompt: Prompt, step: int, strength: float) -> str:
-        sampling = self.painter.sampling
+        sampling, sampler = self.painter.sampling, sampler_name(self.painter.family.parts.scheduler)
         return (
             f"{prompt.text}\nNegative prompt: {prompt.negative}\nSteps: {sampling.inference_steps}, "
-            f"Sampler: {SAMPLER}, CFG scale: {sampling.guidance}, Seed: {prompt.seed}, "
+            f"Sampler: {sampler}, CFG scale: {sampling.guidance}, Seed: {prompt.seed}, "
             f"Size: {sampling.width_px}x{sampling.height_px}, Model: {self.base_name}, "
             f"LoRA: {self.lora_name}, LoRA step: {step}, LoRA strength: {strength:g}"
         )

@@ -17,16 +17,28 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
-from app.contract.base_file import CLIP_G, DENOISER, TEXT_PREFIXES, VAE, BaseFacts, NotABase, is_vae, recognise
+from app.contract.base_file import (
+    CLIP_G,
+    DENOISER,
+    TEXT_PREFIXES,
+    VAE,
+    BaseFacts,
+    NotABase,
+    is_vae,
+    recognise,
+    sidecar_of,
+)
 from app.contract.families import FAMILIES, FamilyKey
 from app.contract.spec import BaseModelRef
 from app.contract.tensor_file import BadTensorFile, Header, read_header
-from worker.errors import BadSpec, ModelMissing
-from worker.families.parts import UNREADABLE, Model, first_line, load_tokenizer, read_json
+from worker.errors import BadSpec, ModelMissing, first_line
+from worker.families.parts import UNREADABLE, Model, load_tokenizer, read_json
 
 COMPLETE_FILE = "Get a complete, undamaged copy of the model, or choose another base."
 SHIPPED = Path(__file__).parent / "family_files"
 VOCABULARY = Path(__file__).parent / "mini" / "base" / "tokenizer"
+ZERO_SNR = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+"""How a scheduler's configuration says that the schedule ends in pure noise, and that drawing begins there."""
 OTHER_PADDING = "!"
 """SDXL's second tokenizer fills up with this word; the first with the end of the text."""
 
@@ -77,9 +89,7 @@ class SingleFile:
         """The family's noise schedule with the file's own prediction."""
         config = read_json(self.files.folder / "scheduler", "scheduler_config.json")
         config["prediction_type"] = self.facts.prediction
-        if self.facts.has_zero_snr:
-            config |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
-        return config
+        return config | ZERO_SNR if self.facts.has_zero_snr else config
 
     def config(self, name: str) -> Mapping[str, Any]:
         """The configuration of a part."""
@@ -107,14 +117,6 @@ def open_single_file(base: BaseModelRef, files: FamilyFiles) -> SingleFile:
             "Choose a base of the family the run was set up for.",
         )
     return SingleFile(path, header, facts, files)
-
-
-def sidecar_of(path: Path) -> str:
-    """The text of the .yaml beside a file, in which v-prediction may be told; empty without one."""
-    try:
-        return path.with_suffix(".yaml").read_text(encoding="utf-8", errors="replace")[:100_000]
-    except OSError:
-        return ""
 
 
 def load_vae_file(path: Path, config: Mapping[str, Any]) -> AutoencoderKL:

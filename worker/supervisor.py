@@ -14,7 +14,7 @@ from app.config import Settings
 from app.contract.rundir import RunDir
 from app.contract.state import read_state
 from app.errors import AppError
-from app.store import runs, suggestions
+from app.store import runs, subjects, suggestions
 from app.store.db import migrate, open_engine, read, write
 from app.store.models import Run
 from app.store.workers import live_workers, worker_lock
@@ -132,11 +132,22 @@ class Supervisor:
             now = runs.get(session, run.id)
         return (now.status, now.worker, now.attempt) == (run.status, run.worker, run.attempt)
 
+    def _with_subjects(self, run: Run, result: AttemptResult) -> AttemptResult:
+        """Take in what a mask run has found; masks that cannot be moved fail it."""
+        try:
+            subjects.take_book(self.engine, self.settings, run, RunDir(self.settings.runs / run.dir))
+        except OSError as error:
+            _raise_full(error)
+            return AttemptResult("failed", f"Its masks cannot be moved into the store: {error}")
+        return result
+
     def _settle(self, run: Run, result: AttemptResult) -> None:
         log.info("%s: %s %s", run.dir, result.outcome or "queued again", result.reason)
         if run.kind == "tag":
             # Before the row: a run that is over has its suggestions in the store, whoever dies in between.
             suggestions.take_book(self.engine, run, RunDir(self.settings.runs / run.dir))
+        if run.kind == "mask":
+            result = self._with_subjects(run, result)
         try:
             with write(self.engine) as session:
                 if result.outcome is None:
@@ -147,14 +158,18 @@ class Supervisor:
             log.warning("%s", lost.message)
 
 
+def _raise_full(error: OSError | ValueError) -> None:
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
+        # The run is not at fault. Whoever starts us again takes it over, and it goes on once there is room.
+        raise error
+
+
 def _result(run_dir: RunDir, act: Callable[[RunDir], AttemptResult | None]) -> AttemptResult | None:
     """What the act returns; a folder that cannot be used fails its own run, and does not hold up the others."""
     try:
         return act(run_dir)
     except (OSError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno in DISK_FULL:
-            # The run is not at fault. Whoever starts us again takes it over, and it goes on once there is room.
-            raise
+        _raise_full(error)
         return AttemptResult("failed", f"Its folder {run_dir.path} cannot be used: {str(error).splitlines()[0]}")
 
 

@@ -1,4 +1,4 @@
-"""A tag run: every frozen image shown to a model, what it says written down beside the captions, never into them."""
+"""A tag or mask run: every frozen image shown to a model, what it says written down, never into captions or recipes."""
 
 import time
 from collections.abc import Sequence
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from app.contract.events import PhaseChanged, Warned
 from app.contract.pixels import UNREADABLE, open_rgb
-from app.contract.rundir import DatasetRow
-from app.contract.spec import TagSpec
+from app.contract.rundir import DatasetRow, RunDir
+from app.contract.spec import MaskSpec, TagSpec
 from app.contract.suggestions import Book, Looked, book_path
 from worker.context import RunContext
 from worker.errors import BadSpec, EmptyDataset
@@ -24,8 +24,8 @@ def tag(context: RunContext) -> None:
     Raises ModelMissing when there is no such model, WorkerError when it fails for every image, EmptyDataset, Stopped
     or Interrupted when asked to leave; what was said until then stays.
     """
-    if not isinstance(context.spec, TagSpec):
-        raise BadSpec(f"The run's kind is {context.spec.kind}; tag was asked for.", "Start the run again.")
+    if not isinstance(context.spec, TagSpec | MaskSpec):
+        raise BadSpec(f"The run's kind is {context.spec.kind}; tag or mask was asked for.", "Start the run again.")
     check = checker(context)
     context.log.append(PhaseChanged(phase="loading"))
     rows = context.run_dir.read_dataset()
@@ -36,7 +36,7 @@ def tag(context: RunContext) -> None:
     check()
     telling = Telling(context, len(rows))
     if left:
-        tagger = load(context.spec)
+        tagger = load(context.spec, context.run_dir)
         for start in range(0, len(left), tagger.batch):
             telling.moved(len(rows) - len(left) + start)
             check()
@@ -46,8 +46,15 @@ def tag(context: RunContext) -> None:
     telling.close()
 
 
-def load(spec: TagSpec) -> Tagger:
-    """Load the model that the spec names; only the libraries it needs are loaded. Raises ModelMissing."""
+def load(spec: TagSpec | MaskSpec, run_dir: RunDir) -> Tagger:
+    """Load the model that the spec names; only the libraries it needs are loaded. Raises ModelMissing.
+
+    Masks that it makes go into the run's folder.
+    """
+    if isinstance(spec, MaskSpec):
+        from worker.taggers.subject import SubjectFinder  # noqa: PLC0415 - see above
+
+        return SubjectFinder(spec, run_dir)
     if spec.tagger == "wd":
         from worker.taggers.wd import WdTagger  # noqa: PLC0415 - see above
 
@@ -80,7 +87,7 @@ def _open(row: DatasetRow) -> View | Said:
 
 
 def _line(row: DatasetRow, said: Said) -> Looked:
-    return Looked(sha256=row.sha256, name=row.name, answers=said.answers, note=said.note)
+    return Looked(sha256=row.sha256, name=row.name, answers=said.answers, note=said.note, subject=said.subject)
 
 
 class Telling:

@@ -1,6 +1,7 @@
 """Training one LoRA, from its run folder to its last checkpoint, in the order in which things happen."""
 
 from datetime import UTC, datetime
+from traceback import clear_frames
 
 import torch
 from torch import Tensor
@@ -22,14 +23,15 @@ from worker.checkpoint import (
     steps_saved,
 )
 from worker.context import RunContext
-from worker.errors import Interrupted, NonFiniteLoss, Stopped
+from worker.errors import MEMORY_FAULTS, Interrupted, NonFiniteLoss, Stopped, is_out_of_memory
 from worker.families.base import Family
 from worker.feed import Batch
 from worker.lora_file import Training
-from worker.memory import choose_machine, limit_memory, out_of_memory_in_words
+from worker.memory import choose_machine, limit_memory
 from worker.objectives import seed_of
-from worker.optim import is_finite, is_overflowing, set_rates
+from worker.optim import check_optimizer, is_finite, is_overflowing, set_rates
 from worker.progress import Reporter
+from worker.shortage import give_back, out_of_memory_in_words, ran_out
 from worker.team import ALONE, Team
 from worker.updates import make_updates
 from worker.validation import HELD_OUT
@@ -42,8 +44,9 @@ def train(context: RunContext, team: Team = ALONE) -> None:
     """
     spec, rows = task_of(context)
     machine = choose_machine(spec.optimization.precision)
+    check_optimizer(spec.optimization.optimizer, machine.device)
     limit_memory(machine, spec.optimization.memory_limit_gb)
-    with out_of_memory_in_words(spec, machine.device):
+    with out_of_memory_in_words(spec, machine.device, context.run_dir):
         work(set_up(context, Task(spec, rows, machine, team)))
 
 
@@ -63,6 +66,7 @@ def work(bench: Bench) -> None:
     )
     context.log.append(PhaseChanged(phase="training", done=step, total=settings.steps))
     reporter.restart_clock()
+    is_between = True
     try:
         while step < settings.steps:
             bench.agree()
@@ -79,8 +83,9 @@ def work(bench: Bench) -> None:
                     part = losses_of(family, bench.conditioning, batch, settings).sum() / pictures
                 updates.backward(part)
                 loss += part.detach()
+            is_between = False
             norm = updates.finish(step + 1, loss)
-            step += 1
+            step, is_between = step + 1, True
             reporter.record(step, loss, norm, pictures, rate)
             if is_due(step, spec.saving.every_steps, settings.steps):
                 saved = save(bench, state, reporter, step)
@@ -92,6 +97,10 @@ def work(bench: Bench) -> None:
         if step > saved:
             save(bench, state, reporter, step)
         raise
+    except MEMORY_FAULTS as error:
+        # In the middle of an update some weights would be those of the next step.
+        rescue(bench, state, reporter, error, step if is_between and step > saved else None)
+        raise ran_out(spec, bench.machine.device, f"in step {step + 1:,}") from error
 
 
 def prepare(bench: Bench) -> None:
@@ -151,7 +160,7 @@ def save(bench: Bench, state: State, reporter: Reporter, step: int) -> int:
             rows=bench.rows,
             batches_per_epoch=bench.order.batches_per_epoch,
             step=step,
-            prediction=bench.family.objective.prediction,
+            objective=bench.family.objective,
             started_at=read_state(run_dir.events).claimed_at or datetime.now(UTC),
             finished_at=datetime.now(UTC),
         )
@@ -160,6 +169,23 @@ def save(bench: Bench, state: State, reporter: Reporter, step: int) -> int:
     bench.team.wait()
     reporter.restart_clock()
     return step
+
+
+def rescue(bench: Bench, state: State, reporter: Reporter, error: Exception, step: int | None) -> None:
+    """Save the step that was reached when memory ran out, as far as memory allows. Raises any other error again."""
+    if not is_out_of_memory(error):
+        raise error
+    # Other processes are in the step, and would be waited for without end.
+    if step is None or bench.team.size > 1:
+        return
+    clear_frames(error.__traceback__)
+    state.optimizer.zero_grad()
+    give_back(bench.machine.device)
+    try:
+        save(bench, state, reporter, step)
+    except MEMORY_FAULTS as another:
+        if not is_out_of_memory(another):
+            raise
 
 
 def resume(run_dir: RunDir, log: EventLog, state: State, *, is_first: bool) -> int:

@@ -1,11 +1,11 @@
 """The loss on held-out pictures, with noise and timesteps that never change, beside the same on training pictures."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
-from app.contract.events import EventLog, Metric
+from app.contract.events import EventLog, Metric, Warned
 from app.contract.rundir import DatasetRow
 from app.contract.spec import Optimization, Validation
 from app.contract.state import RunState
@@ -15,6 +15,7 @@ from worker.families.base import Family
 from worker.feed import Pictures
 from worker.memory import Machine, untouched
 from worker.objectives import seed_of
+from worker.shortage import tried
 
 PLAIN = Optimization(loss="l2", weighting="none")
 """Measured without weights, so that runs of different settings can be compared."""
@@ -65,12 +66,27 @@ class Examiner:
 
     def report(self, step: int, log: EventLog, before: RunState) -> None:
         """Append the losses, and each as a share of its own at step 0 where that is known."""
+        found = self._measured_if_memory_allows()
+        if found is None:
+            log.append(
+                Warned(
+                    message=f"Held-out loss of step {step:,} left out: memory ran out, also one timestep at a time. "
+                    "Training goes on.",
+                    hint="Close other programs that use the GPU.",
+                )
+            )
+            return
         starts = {metric.name: metric.value for metric in before.metrics if metric.step == 0}
-        for name, value in self.measure().items():
+        for name, value in found.items():
             log.append(Metric(step=step, name=name, value=value))
             start = value if step == 0 else starts.get(name)
             if start:
                 log.append(Metric(step=step, name=RATIOS[name], value=value / start))
+
+    def _measured_if_memory_allows(self) -> dict[str, float] | None:
+        device = self.machine.device
+        found = tried(self.measure, device)
+        return tried(replace(self, batch=1).measure, device) if found is None else found
 
     def _loss(self, row: DatasetRow) -> "torch.Tensor | None":
         self.check()

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from app.contract.families import FamilyKey
@@ -16,6 +17,7 @@ CLIP_G = "conditioner.embedders.1.model."
 SD1_TEXT = "cond_stage_model.transformer."
 TEXT_PREFIXES: dict[FamilyKey, tuple[str, ...]] = {"sd15": (SD1_TEXT,), "sdxl": (CLIP_L, CLIP_G)}
 V_KEY, ZERO_SNR_KEY = "v_pred", "ztsnr"
+UNTOLD = "nothing says otherwise"
 CROSS_ATTENTION = tuple(f"{DENOISER}input_blocks.{place}.1.transformer_blocks.0.attn2.to_k.weight" for place in (1, 4))
 INPUT = f"{DENOISER}input_blocks.0.0.weight"
 FAMILY_OF_WIDTH: dict[int, FamilyKey] = {768: "sd15", 2048: "sdxl"}
@@ -29,7 +31,16 @@ STRANGERS = (
 )
 LORA_PARTS = (".lora_down.", ".lora_up.", ".lora_A.", ".lora_B.", ".hada_w1", ".lokr_w", "lora_unet_", "lora_te")
 LATENT_CHANNELS = 4
+SIDECAR_CHARACTERS = 100_000
 SIDECAR_V = re.compile(r"""^\s*parameterization:\s*["']?v["']?\s*$""", re.MULTILINE)
+
+
+def sidecar_of(path: Path) -> str:
+    """The text of the .yaml beside a file, in which v-prediction may be told; empty without one."""
+    try:
+        return path.with_suffix(".yaml").read_text(encoding="utf-8", errors="replace")[:SIDECAR_CHARACTERS]
+    except OSError:
+        return ""
 
 
 class NotABase(Exception):
@@ -50,6 +61,11 @@ class BaseFacts:
     prediction_source: str
     has_zero_snr: bool
     has_vae: bool
+
+    @property
+    def is_prediction_told(self) -> bool:
+        """Whether its prediction stands in its files; else it is only what most bases have."""
+        return self.prediction_source != UNTOLD
 
 
 def is_vae(header: Header) -> bool:
@@ -108,4 +124,4 @@ def _prediction(header: Header, sidecar: str) -> tuple[Prediction, str]:
         return "v_prediction", "the file's own description"
     if SIDECAR_V.search(sidecar):
         return "v_prediction", "the .yaml file beside it"
-    return "epsilon", "the file's own description" if told == "epsilon" else "nothing says otherwise"
+    return "epsilon", "the file's own description" if told == "epsilon" else UNTOLD

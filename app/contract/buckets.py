@@ -3,8 +3,8 @@
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
-from math import log
+from functools import cached_property, lru_cache
+from math import log, sqrt
 
 MAX_ASPECT = 4.0
 
@@ -108,6 +108,11 @@ def fits(pictures: Iterable[Size], buckets: tuple[Size, ...]) -> list[Fit]:
 def _centred(picture: Size, bucket: Size) -> Fit:
     scale = max(bucket.width / picture.width, bucket.height / picture.height)
     scaled = Size(max(bucket.width, round(picture.width * scale)), max(bucket.height, round(picture.height * scale)))
+    return in_bucket(picture, scaled, bucket)
+
+
+def in_bucket(picture: Size, scaled: Size, bucket: Size) -> Fit:
+    """Cut a scaled picture to its bucket, as much from each side."""
     return Fit(
         original=picture,
         scaled=scaled,
@@ -115,3 +120,45 @@ def _centred(picture: Size, bucket: Size) -> Fit:
         left=(scaled.width - bucket.width) // 2,
         top=(scaled.height - bucket.height) // 2,
     )
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """Where pictures train at a resolution; without `enlarges` a picture smaller than its bucket keeps its own size.
+
+    It is then cropped to whole steps, in a bucket of its own shape. One smaller than a single step is still enlarged
+    to it, since no bucket can be smaller.
+    """
+
+    resolution_px: int
+    step_px: int
+    enlarges: bool = True
+
+    @cached_property
+    def sizes(self) -> tuple[Size, ...]:
+        """The buckets that pictures of any size share."""
+        return make_buckets(self.resolution_px, self.step_px)
+
+    def fit(self, picture: Size) -> Fit:
+        """Say where a picture trains."""
+        return self._kept(fit(picture, self.sizes))
+
+    def fits(self, pictures: Iterable[Size]) -> list[Fit]:
+        """Fit many pictures, as `fit` does each."""
+        return [self._kept(place) for place in fits(pictures, self.sizes)]
+
+    def _kept(self, place: Fit) -> Fit:
+        if self.enlarges or not place.upscaled:
+            return place
+        picture, limit, step = place.original, self.resolution_px**2, self.step_px
+        is_too_large = _snapped(picture, step).area > limit
+        scale = max(sqrt(limit / picture.area) if is_too_large else 1.0, step / min(picture.width, picture.height))
+        scaled = Size(round(picture.width * scale), round(picture.height * scale))
+        # A long strip of the least width would hold more pixels than the resolution, for which memory is reckoned.
+        longest = limit // step // step * step
+        bucket = _snapped(scaled, step)
+        return in_bucket(picture, scaled, Size(min(bucket.width, longest), min(bucket.height, longest)))
+
+
+def _snapped(size: Size, step_px: int) -> Size:
+    return Size(size.width // step_px * step_px, size.height // step_px * step_px)

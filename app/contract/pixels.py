@@ -4,9 +4,10 @@ from io import BytesIO
 from math import cos, isfinite, radians, sin
 from pathlib import Path
 
-from PIL import Image, ImageChops, ImageCms, ImageOps
+from PIL import Image, ImageChops, ImageCms, ImageFile, ImageOps, UnidentifiedImageError
 
 from app.contract.buckets import Fit, Size
+from app.contract.extra_formats import HEAD_BYTES, missing_for, with_extra_decoders
 from app.contract.recipe import Recipe, size_after, straightened
 
 UNREADABLE = (
@@ -25,8 +26,32 @@ SIXTEEN_BIT_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 SIXTEEN_BITS = 65536
 EXIF_ORIENTATION = 0x0112
 PROFILED_MODES = ("RGB", "CMYK", "L", "LAB")
+UNDONE_TURNS = (None, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)
 MOST_SCALED = 16
 """Times the size of its bucket that a picture is scaled to whole, before it is cropped."""
+
+
+class DecoderMissing(UnidentifiedImageError):
+    """The picture is of a format whose decoder is not installed here; the message says which."""
+
+
+def open_picture(source: Path | BytesIO) -> ImageFile.ImageFile:
+    """Open a picture as Pillow does, with the decoders that a person installed. Raises one of UNREADABLE."""
+    with_extra_decoders()
+    try:
+        return Image.open(source)
+    except UnidentifiedImageError as error:
+        missing = missing_for(_head(source))
+        if missing is None:
+            raise
+        raise DecoderMissing(f"it is a {missing.label} image, and {missing.package} is not installed here") from error
+
+
+def _head(source: Path | BytesIO) -> bytes:
+    if isinstance(source, BytesIO):
+        return source.getvalue()[:HEAD_BYTES]
+    with source.open("rb") as file:
+        return file.read(HEAD_BYTES)
 
 
 def polished(image: Image.Image, recipe: Recipe) -> Image.Image:
@@ -54,6 +79,17 @@ def reshaped(upright: Image.Image, recipe: Recipe) -> Image.Image:
         inner = size_after(recipe, size)
         image = _boxed(image, min(recipe.crop.left, image.width - 1), min(recipe.crop.top, image.height - 1), inner)
     return image
+
+
+def turned_back(mask: Image.Image, recipe: Recipe) -> Image.Image:
+    """Undo the recipe's turns, so that a mask drawn on the turned picture lies over the upright one."""
+    image = mask
+    if recipe.flipped:
+        image = image.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+    if recipe.mirrored:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    undo = UNDONE_TURNS[recipe.quarter_turns]
+    return image if undo is None else image.transpose(undo)
 
 
 def _boxed(image: Image.Image, left: int, top: int, size: Size) -> Image.Image:
@@ -161,7 +197,7 @@ def _stretched(image: Image.Image, low: float, high: float) -> Image.Image:
 
 def open_rgb(path: Path, recipe: Recipe) -> Image.Image:
     """Read a picture file as 8-bit sRGB after its whole recipe. Raises one of UNREADABLE."""
-    with Image.open(path) as image:
+    with open_picture(path) as image:
         return polished(image, recipe)
 
 
@@ -171,7 +207,7 @@ def mask_pixels(path: Path, mask_path: Path | None, recipe: Recipe) -> Image.Ima
     It is the mask, times the picture's transparency where the recipe's `alpha` is "mask". Raises one of UNREADABLE.
     """
     opaque = None
-    with Image.open(path) as image:
+    with open_picture(path) as image:
         if recipe.alpha == "mask":
             image.load()
             opaque = _alpha(ImageOps.exif_transpose(image))
@@ -193,6 +229,9 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
 
 def as_mask(image: Image.Image) -> Image.Image:
     """Return a picture of a mask as 8-bit greyscale: white learns; what is transparent in it does not."""
+    if image.mode == "L" and not image.has_transparency_data and "icc_profile" not in image.info:
+        # As ours are: in colour a large one would take four times the memory for the same values.
+        return ImageOps.exif_transpose(image)
     return upright_rgb(image, Recipe(background="#000000")).convert("L")
 
 

@@ -69,6 +69,16 @@ def look_key(recipe: Recipe) -> str:
     return "" if look == UNTOUCHED else hashlib.sha256(look.to_json().encode()).hexdigest()[:16]
 
 
+def turns_alone(recipe: Recipe) -> Recipe:
+    """The recipe of the picture that a mask is drawn on: turned as it will train, but whole."""
+    return Recipe(
+        quarter_turns=recipe.quarter_turns,
+        mirrored=recipe.mirrored,
+        flipped=recipe.flipped,
+        background=recipe.background,
+    )
+
+
 def turned(recipe: Recipe, upright: Size) -> Size:
     """Return a picture's size after its quarter turns."""
     return Size(upright.height, upright.width) if recipe.quarter_turns % 2 else upright

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from app.contract.buckets import Size
+from app.contract.buckets import Fit, Size, fit, in_bucket
 from app.contract.recipe import Recipe
 from app.contract.splits import Split
 
@@ -19,7 +19,8 @@ class DatasetRow(BaseModel):
     """One frozen picture of a run: where its bytes are, how they are read, and where it trains.
 
     `size` is the picture's after its recipe; `mask_path` names the mask that the recipe refers to; `text` is the
-    caption led by the trigger word, lines and wildcards still in it; `weight` multiplies its loss.
+    caption led by the trigger word, lines and wildcards still in it; `weight` multiplies its loss. `scaled` is what it
+    is scaled to before it is cut to the bucket, None where it just covers it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,6 +37,14 @@ class DatasetRow(BaseModel):
     mask_path: str | None = None
     weight: float = 1.0
     split: Split = "train"
+    scaled: Size | None = None
+
+    @property
+    def place(self) -> Fit:
+        """How it lies in its bucket."""
+        if self.scaled is None:
+            return fit(self.size, (self.bucket,))
+        return in_bucket(self.size, self.scaled, self.bucket)
 
     @model_validator(mode="before")
     @classmethod
@@ -58,6 +67,11 @@ class RunDir:
     def spec(self) -> Path:
         """Settings, written once."""
         return self.path / "spec.json"
+
+    @property
+    def lean(self) -> Path:
+        """Settings that take less memory, present once a run goes on with them."""
+        return self.path / "lean.json"
 
     @property
     def dataset(self) -> Path:

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from app.contract.base_file import Prediction
+from app.contract.buckets import Buckets
 from app.contract.families import FamilyKey
 from app.contract.purposes import PurposeKey
 
@@ -19,6 +21,7 @@ TimestepSampling = Literal["uniform", "logit-normal"]
 Lines = Literal["first", "any"]
 Storage = Literal["full", "fp8", "int8", "nf4"]
 Tagger = Literal["wd", "captioner", "endpoint"]
+Scaling = Literal["imagenet", "half"]
 
 
 class Frozen(BaseModel):
@@ -29,13 +32,18 @@ class Frozen(BaseModel):
 
 
 class BaseModelRef(Frozen):
-    """The base model a run adapts, pinned by hash."""
+    """The base model a run adapts, pinned by hash.
+
+    `prediction` and `has_zero_snr` are what a person said of a base whose own files do not tell; None as they tell.
+    """
 
     name: str
     path: str
     family: FamilyKey
     sha256: str
     vae_path: str = ""
+    prediction: Prediction | None = None
+    has_zero_snr: bool = False
 
 
 class BlockSetting(Frozen):
@@ -161,6 +169,11 @@ class Data(Frozen):
     bucket_step_px: int = Field(
         64, ge=8, le=128, multiple_of=8, title="Bucket step", description="Size step between buckets."
     )
+    enlarges: bool = Field(
+        True,
+        title="Enlarge small images",
+        description="Off: an image smaller than its bucket trains at its own size, cropped to the bucket step.",
+    )
     shuffles_tags: bool = Field(False, title="Shuffle tags", description="New tag order at every visit.")
     keep_tags: int = Field(1, ge=0, le=20, title="Keep first tags", description="Tags that stay in front.")
     caption_dropout: float = Field(
@@ -186,6 +199,11 @@ class Data(Frozen):
     prior_weight: float = Field(
         1.0, ge=0, le=10, title="Prior weight", description="Loss weight of regularisation images."
     )
+
+    @property
+    def buckets(self) -> Buckets:
+        """Where pictures of any size train."""
+        return Buckets(self.resolution_px, self.bucket_step_px, self.enlarges)
 
 
 class Prompt(Frozen):
@@ -292,10 +310,26 @@ class TagSpec(Frozen):
     timeout_s: int = Field(120, ge=1, le=3600, title="Patience", description="Seconds an endpoint may take an image.")
 
 
-AnySpec = TrainSpec | RenderSpec | TagSpec
+class MaskSpec(Frozen):
+    """A run that asks a model where the subject of each image is; its masks are suggestions until a person takes them.
+
+    `model_path` is an ONNX file. Colours go in as shares of 1, less a mean, over a deviation: those of ImageNet for
+    "imagenet", a half and one for "half".
+    """
+
+    version: Literal[1] = 1
+    kind: Literal["mask"] = "mask"
+    name: str
+    project: str
+    model: str
+    model_path: str
+    scaling: Scaling = "imagenet"
+
+
+AnySpec = TrainSpec | RenderSpec | TagSpec | MaskSpec
 Spec = Annotated[AnySpec, Field(discriminator="kind")]
 SPEC: TypeAdapter[AnySpec] = TypeAdapter(Spec)
-RunKind = Literal["train", "render", "tag"]
+RunKind = Literal["train", "render", "tag", "mask"]
 
 
 def read_spec(text: str) -> AnySpec:

@@ -100,7 +100,9 @@ def _stamped(state: RunState, event: AnyEvent) -> RunState:
 def _after(state: RunState, event: AnyEvent) -> RunState:
     match event:
         case Queued():
-            return replace(state, status="queued", queued_at=state.queued_at or event.at, phase="", eta_s=None)
+            # A run that was over goes on when it stands in the queue again.
+            waits = replace(state, outcome=None, reason="", hint="", phase="", eta_s=None)
+            return replace(waits, status="queued", queued_at=state.queued_at or event.at)
         case Claimed():
             claimed_at = state.claimed_at or event.at
             return replace(state, status="running", claimed_at=claimed_at, error=None, phase="loading")

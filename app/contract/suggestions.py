@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from app.contract.recipe import Crop
 from app.contract.rundir import RunDir
 
 AnswerKind = Literal["tag", "caption"]
@@ -35,8 +36,25 @@ class Answer(BaseModel):
     confidence: float = Field(ge=0, le=1)
 
 
+class Subject(BaseModel):
+    """Where a model sees the subject of an image, over the upright picture as it came.
+
+    `mask_sha256` names a greyscale PNG, white where the subject is; `box` is around it in the picture's pixels; `share`
+    is how much of the picture it takes, from 0 to 1.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    mask_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    box: Crop
+    share: float = Field(ge=0, le=1)
+
+
 class Looked(BaseModel):
-    """One image that a model has looked at; `note` says why it has nothing to say, where that needs saying."""
+    """One image that a model has looked at; `note` says why it has nothing to say, where that needs saying.
+
+    `subject` is what a mask run finds.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -44,6 +62,12 @@ class Looked(BaseModel):
     name: str
     answers: tuple[Answer, ...] = ()
     note: str = ""
+    subject: Subject | None = None
+
+    @property
+    def said(self) -> int:
+        """How many things the model said."""
+        return len(self.answers) + (self.subject is not None)
 
 
 def spoken(name: str) -> str:
@@ -62,6 +86,11 @@ def book_path(run_dir: RunDir) -> Path:
     return run_dir.path / "suggestions.jsonl"
 
 
+def mask_path(run_dir: RunDir, sha256: str) -> Path:
+    """The file of a mask that a run has made and the studio has not taken in yet."""
+    return run_dir.path / "masks" / f"{sha256}.png"
+
+
 class Book:
     """Appends what a model says; what an earlier attempt wrote stays, but for a torn last line."""
 
@@ -74,7 +103,7 @@ class Book:
             os.truncate(path, whole)
         lines = read_lines(data[:whole])
         self.seen = {line.sha256 for line in lines}
-        self.answers = sum(len(line.answers) for line in lines)
+        self.answers = sum(line.said for line in lines)
 
     def write(self, lines: Sequence[Looked]) -> None:
         """Append the lines; they are on the disk when this returns."""
@@ -83,7 +112,7 @@ class Book:
             file.flush()
             os.fsync(file.fileno())
         self.seen |= {line.sha256 for line in lines}
-        self.answers += sum(len(line.answers) for line in lines)
+        self.answers += sum(line.said for line in lines)
 
 
 def read_book(run_dir: RunDir) -> list[Looked]:

@@ -8,15 +8,22 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from app.contract.base_file import Prediction
 from app.contract.families import FamilyKey
 from app.contract.tensor_file import MALFORMED
 from app.errors import Invalid
-from app.launch.bases import Look, Refused
+from app.launch.bases import Look, Refused, prediction_of
 from app.store import bases, settings
 
 VAES_SETTING = "base_vaes"
 REFUSED_SETTING = "base_refused"
 MOST_REFUSED = 50
+PREDICTIONS: dict[str, tuple[Prediction, bool]] = {
+    "epsilon": ("epsilon", False),
+    "v": ("v_prediction", False),
+    "v-zero-snr": ("v_prediction", True),
+}
+"""What can be said of a base that does not tell: its prediction, and whether its schedule ends in noise alone."""
 FAMILY_OF_SCALE: dict[float, FamilyKey] = {0.18215: "sd15", 0.13025: "sdxl"}
 
 
@@ -87,3 +94,26 @@ def choose_vae(session: Session, base_id: int, key: str) -> None:
 
 def _key(base_id: int) -> str:
     return f"base_vae:{base_id}"
+
+
+def prediction_choice_of(session: Session, base_id: int) -> str:
+    """What was said of a base's prediction, as PREDICTIONS names it; empty when nothing was."""
+    found = settings.get(session, _prediction_key(base_id), "")
+    return found if found in PREDICTIONS else ""
+
+
+def choose_prediction(session: Session, base_id: int, key: str) -> None:
+    """Say what a base predicts; empty for what most do.
+
+    Raises NotFound for no base, Invalid for what none predicts and for a base whose own files tell.
+    """
+    base = bases.get(session, base_id)
+    if key and key not in PREDICTIONS:
+        raise Invalid("A base predicts noise or velocity.", f"Choose one of {', '.join(PREDICTIONS)}.", "prediction")
+    if key and prediction_of(Path(base.path)).is_sure:
+        raise Invalid(f"The files of {base.name} tell what it predicts.", "Leave it to them.", "prediction")
+    settings.put(session, _prediction_key(base_id), key)
+
+
+def _prediction_key(base_id: int) -> str:
+    return f"base_prediction:{base_id}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from app.config import ROOT
-from app.contract.base_file import NotABase, Prediction, is_lora, is_vae, recognise
+from app.contract.base_file import NotABase, Prediction, is_lora, is_vae, recognise, sidecar_of
 from app.contract.families import FAMILIES, FamilyKey
 from app.contract.tensor_file import MALFORMED, BadTensorFile, read_header
 from app.errors import Invalid
@@ -16,7 +16,6 @@ from app.store.bases import FoundBase
 BUNDLED = ROOT / "worker" / "mini" / "base"
 BUNDLED_NAME = "Emoji mini (bundled)"
 DEPTH = 3
-SIDECAR_CHARACTERS = 100_000
 PIPELINES: dict[str, FamilyKey] = {"StableDiffusionPipeline": "sd15", "StableDiffusionXLPipeline": "sdxl"}
 PICKLES = (".ckpt", ".pt", ".pth", ".bin")
 PICKLE_SENTENCE = (
@@ -31,6 +30,14 @@ class Refused:
 
     name: str
     reason: str
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a base predicts, None when its files cannot be read; `is_sure` is False where they leave it open."""
+
+    prediction: Prediction | None
+    is_sure: bool = True
 
 
 @dataclass
@@ -171,7 +178,7 @@ def read_single_file(path: Path) -> FoundBase:
     """Recognise a single-file base. Raises NotABase or BadTensorFile in words, OSError when it cannot be read."""
     if path.suffix in PICKLES:
         raise NotABase(PICKLE_SENTENCE)
-    facts = recognise(read_header(path), _sidecar(path))
+    facts = recognise(read_header(path), sidecar_of(path))
     return FoundBase(
         name=path.stem,
         path=str(path),
@@ -183,22 +190,16 @@ def read_single_file(path: Path) -> FoundBase:
     )
 
 
-def prediction_of(path: Path) -> Prediction | None:
-    """What a base predicts, as its own files tell it; None when they cannot be read."""
+def prediction_of(path: Path) -> Told:
+    """What a base predicts, as its own files tell it."""
     try:
         if path.is_file():
-            return recognise(read_header(path), _sidecar(path)).prediction
+            facts = recognise(read_header(path), sidecar_of(path))
+            return Told(facts.prediction, facts.is_prediction_told)
         config = json.loads((path / "scheduler" / "scheduler_config.json").read_text(encoding="utf-8"))
-        return "v_prediction" if config.get("prediction_type") == "v_prediction" else "epsilon"
+        return Told("v_prediction" if config.get("prediction_type") == "v_prediction" else "epsilon")
     except (OSError, BadTensorFile, NotABase, *MALFORMED):
-        return None
-
-
-def _sidecar(path: Path) -> str:
-    try:
-        return path.with_suffix(".yaml").read_text(encoding="utf-8", errors="replace")[:SIDECAR_CHARACTERS]
-    except OSError:
-        return ""
+        return Told(None)
 
 
 def _weights(path: Path) -> list[Path]:

@@ -9,7 +9,8 @@ from annotated_types import Ge, Gt, Le, Lt, MultipleOf
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from app.contract.spec import Data, Network, Optimization, Sampling, Saving, Validation
+from app.contract.optimizers import missing_package
+from app.contract.spec import Data, Network, Optimization, Optimizer, Sampling, Saving, Validation
 
 FieldKind = Literal["int", "float", "choice", "bool", "text", "lines"]
 MODELS: dict[str, type[BaseModel]] = {
@@ -47,6 +48,7 @@ GROUPS = (
 )
 """Key, label and sentence of the groups behind the main controls, in their order."""
 BLOCKS, CONTINUES = "network.blocks", "network.continues"
+OPTIMIZER = "optimization.optimizer"
 
 
 @dataclass(frozen=True)
@@ -113,13 +115,19 @@ def _field(key: str, info: FieldInfo) -> Field:
     return Field(
         key=key,
         label=info.title or key,
-        help=info.description or "",
+        help=f"{info.description or ''} {_not_installed() if key == OPTIMIZER else ''}".strip(),
         kind="choice" if choices else _kind(annotation),
         choices=choices,
         unit=_unit(key),
         bounds=bounds_of(info),
         is_optional=type(None) in get_args(annotation),
     )
+
+
+def _not_installed() -> str:
+    absent = [key for key in get_args(Optimizer) if missing_package(key)]
+    told = ", ".join(f"{key} (pip install {missing_package(key)})" for key in absent)
+    return f"Not installed here: {told}." if told else ""
 
 
 def _unit(key: str) -> str:

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from app.contract.optimizers import FALLBACK, available, missing_package, way_out
 from app.contract.purposes import PURPOSES, PurposeKey
 from app.contract.spec import BaseModelRef, Prompt, TrainSpec
 from app.errors import Invalid
-from app.launch.controls import BLOCKS, CONTINUES, MODELS, Field, leaves
+from app.launch.controls import BLOCKS, CONTINUES, MODELS, OPTIMIZER, Field, leaves
 from app.launch.controls import fields as fields
-from app.launch.presets import Preset, Value, presets_for
+from app.launch.presets import SMALL_BASE_PX, Preset, Value, presets_for
 from app.launch.written import read_blocks, read_continues
 
 DEFAULT_PRESET = "balanced"
@@ -60,7 +61,7 @@ def draft(subject: Subject, preset_key: str | None, texts: Mapping[str, str]) ->
     values = {"name": subject.project, "prompts": "\n".join(_prompts(subject))}
     values |= {BLOCKS: "", CONTINUES: ""}
     values |= {key: _text(info.default) for key, info in leaves()}
-    values |= {key: _text(value) for key, value in preset.values.items()}
+    values |= {key: _text(value) for key, value in _possible(preset.values).items()}
     values |= {key: text.strip() for key, text in texts.items() if key in values}
     errors = {key: f"There is no setting called {key}." for key in texts if key not in values}
     if preset_key and preset_key not in by_key:
@@ -70,9 +71,19 @@ def draft(subject: Subject, preset_key: str | None, texts: Mapping[str, str]) ->
     return Draft(preset, values, errors, None if errors else spec)
 
 
+def _possible(values: Mapping[str, Value]) -> dict[str, Value]:
+    """A preset's values with an optimizer that is there; one that a person chooses is told to be missing instead."""
+    found = dict(values)
+    if found.get(OPTIMIZER, FALLBACK) not in available():
+        found[OPTIMIZER] = FALLBACK
+    return found
+
+
 def _prompts(subject: Subject) -> tuple[str, ...]:
     trigger = subject.trigger_word or subject.project
-    return tuple(template.format(trigger=trigger) for template in PURPOSES[subject.purpose].prompts)
+    purpose = PURPOSES[subject.purpose]
+    templates = purpose.miniature_prompts if subject.resolution_px < SMALL_BASE_PX else purpose.prompts
+    return tuple(template.format(trigger=trigger) for template in templates)
 
 
 def _text(value: Value | None) -> str:
@@ -113,6 +124,8 @@ def _disagreements(spec: TrainSpec) -> dict[str, str]:
         found["optimization.min_timestep"] = "The lowest timestep is above the highest."
     if spec.base.family == "sd15" and settings.text_encoder_2_learning_rate:
         found["optimization.text_encoder_2_learning_rate"] = "Stable Diffusion 1.5 has one text encoder only."
+    if missing_package(settings.optimizer):
+        found[OPTIMIZER] = f"{settings.optimizer} is not installed. {way_out(settings.optimizer)}"
     return found
 
 

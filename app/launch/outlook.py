@@ -10,6 +10,7 @@ from app.contract.memory import (
     forecast,
     gb_text,
 )
+from app.contract.optimizers import available
 from app.contract.spec import TrainSpec
 from app.contract.step_down import step_down
 
@@ -107,7 +108,7 @@ def _bar(phase: PhaseMemory, card: float, scale: float, peak: int) -> Bar:
 
 
 def _advice(spec: TrainSpec, card: float) -> str:
-    found = step_down(spec, card)
+    found = step_down(spec, card, available())
     if found is None:
         return ""
     words = f"{found.words[:1].upper()}{found.words[1:]}"

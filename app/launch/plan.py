@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
-from app.contract.buckets import Fit, Size, fit, make_buckets
-from app.contract.spec import TrainSpec
+from app.contract.buckets import Fit, Size
+from app.contract.spec import Data, TrainSpec
 from app.store.images import ImageRow
 
 CROP_WARNING_SHARE = 0.15
 MOST_NAMES = 12
+ENLARGES = Data.model_fields["enlarges"].title
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,8 @@ class Plan:
 
 def plan(spec: TrainSpec, rows: Sequence[ImageRow]) -> Plan:
     """Count what a run over these images does: visits = sum of repeats, one batch holds one bucket."""
-    sizes = make_buckets(spec.data.resolution_px, spec.data.bucket_step_px)
     seen = [row for row in rows if row.split != "held-out"]
-    fits = [fit(row.size, sizes) for row in seen]
+    fits = spec.data.buckets.fits(row.size for row in seen)
     visits: Counter[Size] = Counter()
     for row, place in zip(seen, fits, strict=True):
         visits[place.bucket] += row.repeats
@@ -107,10 +107,18 @@ def _data_warnings(spec: TrainSpec, training: Sequence[ImageRow], fits: Sequence
             f"trained on {'the trigger word alone' if spec.trigger_word else 'an empty text'}."
         )
     if upscaled:
-        found.append(f"{_count(upscaled, 'image')} smaller than the bucket: scaled up, which trains blur.")
+        found.append(
+            f"{_count(upscaled, 'image')} smaller than the bucket: scaled up, which trains blur. {_way_out(spec)}"
+        )
     if cropped:
         found.append(f"{_count(cropped, 'image')} lose more than 15 % to the crop.")
     return tuple(found)
+
+
+def _way_out(spec: TrainSpec) -> str:
+    if spec.data.enlarges:
+        return f"Use larger originals, or switch off “{ENLARGES}” to train them at their own size."
+    return "They are smaller than one bucket step: use larger originals, or a smaller bucket step."
 
 
 def _setting_warnings(spec: TrainSpec, rows: Sequence[ImageRow]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]  # it ships no types
 
 from app.errors import Invalid
-from app.launch.settings_rules import AI_TOOLKIT, KOHYA, ONETRAINER, Program, Rule
+from app.launch.settings_rules import AI_TOOLKIT, KOHYA, ONETRAINER, Program, Rule, is_on
 
 MAX_CHARACTERS = 500_000
 MAX_DEPTH = 12
@@ -107,4 +107,5 @@ def _apply(rule: Rule, theirs: str, value: Any, values: dict[str, str]) -> Impor
     for key, text in made.items():
         values[key] = text
         mapped.append(Mapped(theirs, str(value)[:60], key, text))
-    return replace(nothing, mapped=tuple(mapped), differences=(rule.note,) if rule.note else ())
+    is_said = rule.note and (is_on(value) or not rule.is_of_yes)
+    return replace(nothing, mapped=tuple(mapped), differences=(rule.note,) if is_said else ())

@@ -31,11 +31,15 @@ WEIGHTINGS = {"constant": "none", "min_snr_gamma": "min-snr", "debiased_estimati
 
 @dataclass(frozen=True)
 class Rule:
-    """Their names for one setting (the first that is there counts), how it becomes ours, and what differs."""
+    """Their names for one setting (the first that is there counts), how it becomes ours, and what differs.
+
+    `is_of_yes` says that the note holds for a switch that is on alone.
+    """
 
     theirs: tuple[str, ...]
     convert: Convert
     note: str = ""
+    is_of_yes: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,13 +96,6 @@ def side(value: Any) -> Values:
     return {"data.resolution_px": str(int(pixels) // 8 * 8)}
 
 
-def missing(value: Any) -> Values:
-    """Nothing for a switch that is off; raises ValueError for one that is on, as nothing here does what it does."""
-    if is_on(value):
-        raise ValueError(value)
-    return {}
-
-
 def _text_rates(value: Any) -> Values:
     rates = value if isinstance(value, list) else [value]
     keys = ("optimization.text_encoder_learning_rate", "optimization.text_encoder_2_learning_rate")
@@ -148,6 +145,7 @@ def _steps_of_share(value: Any) -> Values:
 
 REPEATS = "Repeats are set on each image here; folders named 10_name bring theirs when they are imported as a dataset."
 EPOCHS = "Epochs become steps here: the plan says how many epochs the steps are."
+PREDICTION = "What the base predicts is read from its files; where they do not tell, say it under Base models."
 ALPHA = "Alpha was not given, and {} then takes {}: it is set so, because the learning rate belongs to it."
 
 KOHYA = Program(
@@ -199,7 +197,11 @@ KOHYA = Program(
         Rule(("seed",), whole("optimization.seed")),
         Rule(("resolution", "max_resolution"), side),
         Rule(("bucket_reso_steps",), whole("data.bucket_step_px")),
-        Rule(("bucket_no_upscale",), missing),
+        Rule(("bucket_no_upscale",), lambda value: {"data.enlarges": "" if is_on(value) else "on"},
+             "With bucket_no_upscale kohya gives large images buckets of their own, too; here they share theirs.",
+             is_of_yes=True),
+        Rule(("v_parameterization",), lambda _: {}, PREDICTION, is_of_yes=True),
+        Rule(("zero_terminal_snr",), lambda _: {}, PREDICTION, is_of_yes=True),
         Rule(("shuffle_caption",), switch("data.shuffles_tags")),
         Rule(("keep_tokens",), whole("data.keep_tags")),
         Rule(("caption_dropout_rate",), number("data.caption_dropout")),
@@ -259,6 +261,8 @@ ONETRAINER = Program(
         Rule(("ema_decay",), lambda _: {}, "EMA is left off: OneTrainer keeps a decay even where EMA is off."),
         Rule(("unet.weight_dtype",),
              word("optimization.base_storage", STORAGES)),
+        Rule(("force_v_prediction",), lambda _: {}, PREDICTION, is_of_yes=True),
+        Rule(("rescale_noise_scheduler_to_zero_terminal_snr",), lambda _: {}, PREDICTION, is_of_yes=True),
         Rule(("seed",), whole("optimization.seed")),
         Rule(("resolution",), side),
         Rule(("text_encoder_layer_skip",), whole("data.clip_skip", 1)),
@@ -272,6 +276,7 @@ AI_TOOLKIT = Program(
     name="ai-toolkit",
     marks=frozenset({"config.process.network.linear", "config.process.train.steps", "config.process.type"}),
     root="config.process.",
+    defaults={"data.enlarges": ""},
     unless={("network.linear_alpha",): ALPHA.format("ai-toolkit", "that of the rank")},
     own=(
         "job", "meta", "config.name", "type", "training_folder", "device", "model.name", "model.is_",
@@ -302,7 +307,9 @@ AI_TOOLKIT = Program(
         Rule(("train.gradient_checkpointing",), switch("optimization.gradient_checkpointing")),
         Rule(("train.ema_config.ema_decay",), number("optimization.ema_decay")),
         Rule(("model.quantize",), _only_if("optimization.base_storage", "int8")),
-        Rule(("datasets.resolution",), side, "Of several resolutions the largest is taken: buckets here have one."),
+        Rule(("datasets.resolution",), side,
+             "Of several resolutions the largest is taken: buckets here have one. Small images keep their own size, as "
+             "with ai-toolkit."),
         Rule(("datasets.shuffle_tokens",), switch("data.shuffles_tags")),
         Rule(("datasets.keep_tokens",), whole("data.keep_tags")),
         Rule(("datasets.caption_dropout_rate",), number("data.caption_dropout")),

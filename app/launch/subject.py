@@ -4,7 +4,7 @@ from sqlalchemy.orm import Session
 
 from app.contract.spec import BaseModelRef
 from app.errors import Conflict
-from app.launch.base_choices import vae_of
+from app.launch.base_choices import PREDICTIONS, prediction_choice_of, vae_of
 from app.launch.draft import Subject
 from app.store import images, projects
 from app.store.models import Base
@@ -19,6 +19,7 @@ def subject_of(session: Session, project_id: int, base: Base) -> Subject:
     if not base.sha256:
         raise Conflict(f"{base.name} is still being hashed.", "Wait a moment, then try again.", "base_id")
     project = projects.get(session, project_id)
+    prediction, has_zero_snr = PREDICTIONS.get(prediction_choice_of(session, base.id), (None, False))
     splits = [row.split for row in images.training_rows(session, project_id)]
     return Subject(
         project=project.name,
@@ -30,6 +31,8 @@ def subject_of(session: Session, project_id: int, base: Base) -> Subject:
             family=base.family,
             sha256=base.sha256,
             vae_path=vae_of(session, base.id),
+            prediction=prediction,
+            has_zero_snr=has_zero_snr,
         ),
         resolution_px=base.resolution_px,
         image_count=splits.count("train"),

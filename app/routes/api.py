@@ -18,7 +18,9 @@ from app.facts import (
     run_facts,
 )
 from app.launch import start
+from app.launch.again import go_on
 from app.launch.draft import draft, refused
+from app.launch.gpu import gpu_bytes
 from app.launch.subject import subject_of
 from app.render import page
 from app.store import bases, captions, images, projects, runs
@@ -135,6 +137,13 @@ def create_run(store: Store, settings: OwnSettings, project_id: int, new: RunInp
 def stop_run(store: Store, settings: OwnSettings, run_id: int) -> RunFacts:
     """Ask a run to stop; it saves first."""
     start.stop(settings, store, run_id)
+    return get_run(store, settings, run_id)
+
+
+@router.post("/api/runs/{run_id}/again", status_code=202)
+def run_again(store: Store, settings: OwnSettings, run_id: int, lean: bool = False) -> RunFacts:
+    """Let a run that failed or was stopped go on from its last checkpoint, on request with less memory."""
+    go_on(settings, store, run_id, is_lean=lean, gpu_bytes=gpu_bytes())
     return get_run(store, settings, run_id)
 
 

@@ -1,5 +1,6 @@
 """Base models: the list, the folder they are looked for in, and how far their hashing is."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,9 +15,17 @@ from app.collect.files import full_path
 from app.config import Settings
 from app.contract.families import FAMILIES
 from app.errors import Invalid
-from app.launch.base_choices import Vae, choose_vae, refused, vae_of, vaes
+from app.launch.base_choices import (
+    Vae,
+    choose_prediction,
+    choose_vae,
+    prediction_choice_of,
+    refused,
+    vae_of,
+    vaes,
+)
 from app.launch.base_scan import known_folder
-from app.launch.bases import Refused, prediction_of
+from app.launch.bases import Refused, Told, prediction_of
 from app.render import is_htmx, page, partial
 from app.store import bases
 from app.store.db import read, write
@@ -27,6 +36,14 @@ router = APIRouter()
 
 PREDICTIONS = {"epsilon": "noise (ε)", "v_prediction": "velocity (v)", None: "unknown"}
 """What a denoiser answers with, in words."""
+CHOICES = (
+    ("", "noise (ε), as most"),
+    ("epsilon", "noise (ε)"),
+    ("v", "velocity (v)"),
+    ("v-zero-snr", "velocity (v), zero terminal SNR"),
+)
+"""What can be said of a base whose files do not tell."""
+NAMED_V = re.compile(r"v[-_. ]?pred", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -36,6 +53,8 @@ class Listed:
     row: Base
     family_label: str
     prediction: str
+    prediction_choices: Sequence[tuple[str, str]]
+    prediction_choice: str
     vaes: tuple[Vae, ...]
     vae_path: str
 
@@ -43,6 +62,11 @@ class Listed:
     def is_hashing(self) -> bool:
         """Whether its hash is still being worked out."""
         return self.row.sha256 is None and not self.row.is_missing
+
+    @property
+    def is_named_v(self) -> bool:
+        """Whether its name says velocity while nobody else has said anything."""
+        return bool(self.prediction_choices and not self.prediction_choice and NAMED_V.search(self.row.name))
 
 
 @dataclass(frozen=True)
@@ -103,6 +127,18 @@ def choose(
     return partial(request, "bases/listing", _index_page(store, settings))
 
 
+@router.post("/bases/{base_id}/prediction")
+def predict(
+    request: Request, store: Store, settings: OwnSettings, base_id: int, prediction: Annotated[str, Form()] = ""
+) -> Response:
+    """Say what a base predicts whose files do not tell."""
+    with write(store) as session:
+        choose_prediction(session, base_id, prediction)
+    if not is_htmx(request):
+        return RedirectResponse("/bases", 303)
+    return partial(request, "bases/listing", _index_page(store, settings))
+
+
 def read_folder(text: str) -> Path:
     """Return a full path. Raises Invalid for none and for one that starts nowhere."""
     path = full_path(text)
@@ -129,11 +165,13 @@ def _index_page(store: Engine, settings: Settings, typed: str | None = None, err
 
 
 def _listed(session: Session, row: Base) -> Listed:
-    prediction = None if row.is_missing else prediction_of(Path(row.path))
+    told = Told(None) if row.is_missing else prediction_of(Path(row.path))
     return Listed(
         row=row,
         family_label=FAMILIES[row.family].label,
-        prediction=PREDICTIONS[prediction],
+        prediction=PREDICTIONS[told.prediction],
+        prediction_choices=() if told.is_sure else CHOICES,
+        prediction_choice=prediction_choice_of(session, row.id),
         vaes=() if row.is_bundled else vaes(session, row.family),
         vae_path=vae_of(session, row.id),
     )

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from app.collect.pictures import THUMB_SIDE_PX
-from app.contract.buckets import Size, make_buckets
+from app.contract.buckets import Buckets, Size
 from app.contract.families import FAMILIES, FamilyKey, bucket_step
 from app.place import target_of
 from app.polish.addresses import thumb_url
@@ -28,6 +28,8 @@ router = APIRouter()
 SHOWN = 120
 BATCHES = (1, 2, 4, 8, 16)
 DEFAULT_BATCH = 2
+Small = Literal["enlarged", "own"]
+SMALL: tuple[tuple[Small, str], ...] = (("enlarged", "Enlarged to their bucket"), ("own", "At their own size"))
 SMALLEST_PX, LARGEST_PX = 64, 2048
 BAR_WIDTH = 1000
 HEADINGS = {
@@ -44,6 +46,7 @@ class Wish(BaseModel):
     former_base: int = -1
     resolution: int = 0
     batch: int = DEFAULT_BATCH
+    small: Small = "enlarged"
     bucket: str = ""
     only: Doubt | Literal[""] = ""
     after: int = 0
@@ -57,14 +60,29 @@ class Choice:
     resolution_px: int
     step_px: int
     batch: int
+    small: Small
     bases: Sequence[tuple[int, str]]
     resolutions_px: Sequence[int]
     batches: Sequence[int]
+    smalls: Sequence[tuple[Small, str]] = SMALL
 
     @property
     def query(self) -> str:
         """As addresses name it."""
-        return urlencode({"base": self.base_id, "resolution": self.resolution_px, "batch": self.batch})
+        return self._query(self.small)
+
+    @property
+    def own_size_query(self) -> str:
+        """The same with small images at their own size."""
+        return self._query("own")
+
+    @property
+    def buckets(self) -> Buckets:
+        """The buckets that the trainer would use."""
+        return Buckets(self.resolution_px, self.step_px, self.small == "enlarged")
+
+    def _query(self, small: Small) -> str:
+        return urlencode({"base": self.base_id, "resolution": self.resolution_px, "batch": self.batch, "small": small})
 
 
 @dataclass(frozen=True)
@@ -124,8 +142,7 @@ def index(request: Request, project_id: int, store: Store, wish: Annotated[Wish,
 def _page(session: Session, project_id: int, wish: Wish) -> IndexPage:
     project = projects.get(session, project_id)
     choice = _choice(session, project, wish)
-    buckets = make_buckets(choice.resolution_px, choice.step_px)
-    bars = histogram(recipes.sizes(session, project_id), buckets, choice.batch)
+    bars = histogram(recipes.sizes(session, project_id), choice.buckets, choice.batch)
     found = (
         doubtful(bars, wish.only) if wish.only else [p for bar in bars if bar.name == wish.bucket for p in bar.placed]
     )
@@ -162,6 +179,7 @@ def _choice(session: Session, project: Project, wish: Wish) -> Choice:
         resolution_px=resolution_px,
         step_px=bucket_step(FAMILIES[family], resolution_px),
         batch=wish.batch if 1 <= wish.batch <= 64 else DEFAULT_BATCH,
+        small=wish.small,
         bases=[*([] if chosen else [(0, "None chosen yet")]), *((base.id, base.name) for base in listed)],
         resolutions_px=sorted({own_px, resolution_px, *FAMILIES[family].resolutions_px}),
         batches=sorted({wish.batch, *BATCHES} if 1 <= wish.batch <= 64 else BATCHES),

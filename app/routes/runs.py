@@ -3,17 +3,19 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
-from fastapi.responses import FileResponse, Response
+from fastapi import APIRouter, Depends, Form, Query, Request
+from fastapi.responses import FileResponse, RedirectResponse, Response
 from pydantic import BaseModel
 from sqlalchemy import Engine
 
 from app.config import Settings
-from app.contract.spec import AnySpec, RunKind, TagSpec, TrainSpec
+from app.contract.spec import AnySpec, MaskSpec, RunKind, TagSpec, TrainSpec
 from app.contract.state import RunState, read_state
 from app.errors import AppError, NotFound
 from app.facts import recent_loss
 from app.launch import start
+from app.launch.again import Offer, go_on, offer
+from app.launch.gpu import gpu_bytes
 from app.launch.start import read_settings, run_dir, slug
 from app.render import page, partial
 from app.review.grid import Grid, build, sweep
@@ -45,7 +47,8 @@ router = APIRouter()
 PAGE_ROWS = 50
 CHART_POINTS = 2000
 SAMPLE_COLUMNS = 12
-SECTIONS: dict[RunKind, str] = {"train": "runs", "render": "review", "tag": "captions"}
+ROOMS: dict[RunKind, str] = {"tag": "suggestions", "mask": "subjects"}
+SECTIONS: dict[RunKind, str] = {"train": "runs", "render": "review", "tag": "captions", "mask": "images"}
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,8 @@ class RunPage:
     log_text: str
     answers: int
     caption_url: str
+    room: str
+    offer: Offer | None
 
 
 class LossCurve(BaseModel):
@@ -131,8 +136,10 @@ def read_page(run_id: int, store: Store, settings: OwnSettings) -> RunPage:
         hidden_columns=hidden,
         pictures=picture_count(folder),
         log_text=log_tail(folder),
-        answers=answer_count(folder) if run.kind == "tag" and state.is_over else 0,
+        answers=answer_count(folder) if run.kind in ("tag", "mask") and state.is_over else 0,
         caption_url=f"/projects/{project.id}/captions",
+        room=ROOMS.get(run.kind, ""),
+        offer=offer(folder, spec, state, gpu_bytes()),
     )
 
 
@@ -184,7 +191,7 @@ def chart(request: Request, this: Read) -> Response:
 @router.get("/runs/{run_id}/samples")
 def samples(request: Request, this: Read) -> Response:
     """Draw the sample images. Raises NotFound for a run that draws none."""
-    if isinstance(this.spec, TagSpec):
+    if isinstance(this.spec, TagSpec | MaskSpec):
         raise NotFound(f"{this.run.name} draws no images.", "See the project's suggestions.")
     return partial(request, "runs/samples", this)
 
@@ -192,7 +199,7 @@ def samples(request: Request, this: Read) -> Response:
 @router.get("/runs/{run_id}/answers")
 def answers(request: Request, this: Read) -> Response:
     """Draw what a model said. Raises NotFound for a run that asks none."""
-    if not isinstance(this.spec, TagSpec):
+    if not isinstance(this.spec, TagSpec | MaskSpec):
         raise NotFound(f"{this.run.name} asks no model what it sees.", "See its own page.")
     return partial(request, "runs/answers", this)
 
@@ -226,6 +233,13 @@ def stop(request: Request, run_id: int, store: Store, settings: OwnSettings) -> 
     """Ask the run to save and stop."""
     start.stop(settings, store, run_id)
     return partial(request, "runs/progress", read_page(run_id, store, settings))
+
+
+@router.post("/runs/{run_id}/again")
+def again(run_id: int, store: Store, settings: OwnSettings, lean: Annotated[bool, Form()] = False) -> Response:
+    """Let a run that failed or was stopped go on from its last checkpoint, on request with less memory."""
+    go_on(settings, store, run_id, is_lean=lean, gpu_bytes=gpu_bytes())
+    return RedirectResponse(f"/runs/{run_id}", 303)
 
 
 @router.get("/runs/{run_id}/checkpoints/{step}/lora.safetensors")

@@ -98,6 +98,15 @@ def end(session: Session, run_id: int, worker: str, outcome: Outcome, reason: st
     _leave(session, run_id, worker, status=outcome, worker_after=worker, reason=reason)
 
 
+def reopen(session: Session, run_id: int) -> None:
+    """Put a run that has ended back into the queue. Raises NotFound, and Conflict for one that has not ended."""
+    run = get(session, run_id)
+    if run.status in ("queued", "running"):
+        raise Conflict(f"{run.name} is {run.status} already.", "Wait for it, or stop it.")
+    run.status, run.worker, run.reason, run.ended_us = "queued", None, "", None
+    session.flush()
+
+
 def _leave(session: Session, run_id: int, worker: str, *, status: str, worker_after: str | None, reason: str) -> None:
     ended_us = None if status == "queued" else now_us()
     left = session.scalar(

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from app.contract.buckets import MAX_ASPECT, Size, fit, fits, make_buckets, nearest
+from app.contract.buckets import MAX_ASPECT, Buckets, Size, fit, fits, make_buckets, nearest
 from app.contract.families import FAMILIES, bucket_step
 
 RESOLUTIONS = [(512, 64), (768, 64), (1024, 64), (64, 16), (96, 24), (100, 8)]
@@ -126,3 +126,60 @@ def test_bucket_scale_and_crop_on_a_table_of_sizes(
         place = fit(Size(*picture), make_buckets(resolution, 64))
         found = (place.bucket.width, place.bucket.height, place.scaled.width, place.scaled.height)
         assert (*found, place.left, place.top) == expected
+
+
+# Picture; bucket, scaled size and crop (left, top) at 512 without enlarging.
+SMALL: tuple[tuple[tuple[int, int], tuple[int, ...]], ...] = (
+    ((512, 512), (512, 512, 512, 512, 0, 0)),
+    ((300, 300), (256, 256, 300, 300, 22, 22)),
+    ((300, 417), (256, 384, 300, 417, 22, 16)),
+    ((417, 300), (384, 256, 417, 300, 16, 22)),
+    ((511, 513), (448, 512, 511, 513, 31, 0)),
+    ((64, 64), (64, 64, 64, 64, 0, 0)),
+    ((2000, 100), (1984, 64, 2000, 100, 8, 18)),
+    # One side is less than a step, which no bucket can be.
+    ((60, 60), (64, 64, 64, 64, 0, 0)),
+    ((50, 300), (64, 384, 64, 384, 0, 0)),
+    ((10000, 50), (4096, 64, 12800, 64, 4352, 0)),
+    # Larger than the resolution, but no shared bucket is as narrow.
+    ((3000, 200), (1920, 128, 1983, 132, 31, 2)),
+)
+
+
+@pytest.mark.parametrize(("picture", "expected"), SMALL, ids=lambda value: "x".join(map(str, value)))
+def test_small_pictures_keep_their_size_and_lose_what_is_no_whole_step(
+    picture: tuple[int, int], expected: tuple[int, ...]
+) -> None:
+    place = Buckets(512, 64, enlarges=False).fit(Size(*picture))
+    found = (place.bucket.width, place.bucket.height, place.scaled.width, place.scaled.height)
+    assert (*found, place.left, place.top) == expected
+    assert place.upscaled is (min(picture) < 64)
+
+
+@pytest.mark.parametrize(("resolution", "step"), [(512, 64), (1024, 64), (64, 16), (520, 8)])
+def test_without_enlarging_other_trainers_rule_holds_and_nothing_else_changes(resolution: int, step: int) -> None:
+    """Theirs: a picture of no more pixels than the resolution is not scaled; each side is rounded down to the step."""
+    random, buckets = Random(resolution + step), Buckets(resolution, step, enlarges=False)
+    pictures = [Size(random.randint(1, 2 * resolution), random.randint(1, 2 * resolution)) for _ in range(2000)]
+    assert buckets.fits(pictures) == [buckets.fit(picture) for picture in pictures]
+    for picture, place in zip(pictures, buckets.fits(pictures), strict=True):
+        assert place.bucket.area <= resolution * resolution
+        assert place.bucket.width % step == place.bucket.height % step == 0
+        shared = fit(picture, make_buckets(resolution, step))
+        if not shared.upscaled:
+            assert place == shared
+        elif min(picture.width, picture.height) < step:
+            assert min(place.bucket.width, place.bucket.height) == step
+        else:
+            assert not place.upscaled
+            if picture.area <= resolution * resolution:
+                assert place.scaled == picture
+                assert place.bucket == Size(
+                    picture.width - picture.width % step, picture.height - picture.height % step
+                )
+
+
+def test_with_enlarging_the_buckets_are_the_shared_ones() -> None:
+    random = Random(3)
+    pictures = [Size(random.randint(20, 2000), random.randint(20, 2000)) for _ in range(300)]
+    assert Buckets(512, 64).fits(pictures) == fits(pictures, make_buckets(512, 64))

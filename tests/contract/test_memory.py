@@ -131,6 +131,15 @@ def test_the_step_down_is_the_cheapest_that_fits() -> None:
     assert (found.words, found.fits) == ("turn on gradient checkpointing", True)
     assert found.spec.optimization.gradient_checkpointing
     assert found.peak == peak(found.spec, CARD) <= CARD
+    lean = make_spec("sdxl", optimization__base_storage="nf4", optimization__batch=1)
+    just = int(peak(lean, CARD)) - 1
+    eight = step_down(lean, just)
+    assert eight is not None
+    assert eight.words == "choose the optimizer adamw-8bit"
+    # Not where its package is missing.
+    other = step_down(lean, just, ("adamw",))
+    assert other is not None
+    assert "8bit" not in other.words
     tight = step_down(make_spec("sdxl"), 6 * GB)
     assert tight is not None
     assert (tight.words, tight.fits) == ("store the base as int8", True)

@@ -1,6 +1,7 @@
 """On a GPU: both families train in half precision as they do on the CPU, resume exactly, and stay within memory."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,9 +12,10 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from app.contract.families import FAMILIES, FamilyKey
 from app.contract.rundir import RunDir
 from app.contract.spec import TrainSpec
+from tests.gpu.test_memory import most_held
 from tests.worker import random_sd15 as recipe
 from tests.worker import tiny
-from worker.errors import Interrupted
+from worker.errors import Interrupted, OutOfMemory
 from worker.memory import choose_machine, on_device
 from worker.train import train
 
@@ -106,12 +108,10 @@ def write_full_size(to: Path) -> None:
         recipe.save_model(vae, to / "vae", torch.float16)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(400)
-def test_full_size_stays_within_a_small_gpu(tmp_path: Path) -> None:
-    write_full_size(tmp_path / "base")
-    spec = tiny.make_spec(
-        tiny.base_ref("sd15", tmp_path / "base"),
+def full_size_spec(base: Path, **changes: Any) -> TrainSpec:
+    """Four steps at the size of the published model."""
+    return tiny.make_spec(
+        tiny.base_ref("sd15", base),
         data__resolution_px=512,
         data__bucket_step_px=64,
         sampling__width_px=512,
@@ -119,8 +119,28 @@ def test_full_size_stays_within_a_small_gpu(tmp_path: Path) -> None:
         optimization__gradient_checkpointing=True,
         optimization__learning_rate=1e-4,
         optimization__steps=4,
+        **changes,
     )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_full_size_stays_within_a_small_gpu(tmp_path: Path) -> None:
+    write_full_size(tmp_path / "base")
     torch.cuda.reset_peak_memory_stats()
-    run_dir = trained(tmp_path / "run", spec)
+    run_dir = trained(tmp_path / "run", full_size_spec(tmp_path / "base"))
     assert run_dir.lora(4).is_file()
-    assert torch.cuda.max_memory_allocated() < SMALL_GPU_BYTES
+    assert most_held(run_dir) < SMALL_GPU_BYTES
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_more_than_the_limit_ends_in_words(tmp_path: Path) -> None:
+    """The base alone takes more than one gigabyte."""
+    write_full_size(tmp_path / "base")
+    try:
+        with pytest.raises(OutOfMemory, match="Memory ran out") as told:
+            trained(tmp_path / "run", full_size_spec(tmp_path / "base", optimization__memory_limit_gb=1.0))
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert told.value.hint

@@ -12,7 +12,7 @@ from app.config import Settings
 from app.errors import Invalid
 from app.launch import base_choices
 from app.launch.base_scan import BaseScan, hash_listed, known_folder, scan
-from app.launch.bases import BUNDLED, BUNDLED_NAME, bundled, find, hash_base, look, prediction_of, read_at
+from app.launch.bases import BUNDLED, BUNDLED_NAME, Told, bundled, find, hash_base, look, prediction_of, read_at
 from app.launch.subject import subject_of
 from app.store import bases, projects
 from app.store.db import read, write
@@ -163,8 +163,43 @@ def test_what_a_base_predicts_is_read_from_its_own_files(tmp_path: Path) -> None
     shapes = {ATTENTION: [2, 768], INPUT: [2, 4, 3, 3], TEXTS["sd15"][0]: [2], "v_pred": [0]}
     tensor_file(tmp_path / "marked.safetensors", shapes)
     found = {name: prediction_of(tmp_path / f"{name}.safetensors") for name in ("plain", "told", "marked", "gone")}
-    assert found == {"plain": "epsilon", "told": "v_prediction", "marked": "v_prediction", "gone": None}
-    assert prediction_of(BUNDLED) == "v_prediction"
+    assert found == {
+        "plain": Told("epsilon", is_sure=False),
+        "told": Told("v_prediction"),
+        "marked": Told("v_prediction"),
+        "gone": Told(None),
+    }
+    assert prediction_of(BUNDLED) == Told("v_prediction")
+
+
+def test_a_person_says_what_a_base_predicts_that_does_not_tell(
+    settings: Settings, engine: Engine, tmp_path: Path
+) -> None:
+    single_file(tmp_path / "noob-vpred.safetensors", 2048)
+    single_file(tmp_path / "told.safetensors", 2048, **{"modelspec.prediction_type": "epsilon"})
+    scan(engine, tmp_path)
+    hash_listed(engine)
+    with write(engine) as session:
+        silent, told = (
+            next(row for row in bases.listed(session) if row.name == name) for name in ("noob-vpred", "told")
+        )
+        project = projects.create(session, "Fox", "style", "fxo", None)
+
+        def said() -> tuple[str | None, bool]:
+            found = subject_of(session, project.id, silent).base
+            return found.prediction, found.has_zero_snr
+
+        assert said() == (None, False)
+        expected = {"epsilon": ("epsilon", False), "v": ("v_prediction", False), "v-zero-snr": ("v_prediction", True)}
+        for key, spoken in expected.items():
+            base_choices.choose_prediction(session, silent.id, key)
+            assert said() == spoken
+        base_choices.choose_prediction(session, silent.id, "")
+        assert said() == (None, False)
+        with pytest.raises(Invalid, match="noise or velocity"):
+            base_choices.choose_prediction(session, silent.id, "sample")
+        with pytest.raises(Invalid, match="files of told tell"):
+            base_choices.choose_prediction(session, told.id, "v")
 
 
 def test_a_vae_is_chosen_for_a_base_of_its_family(settings: Settings, engine: Engine, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,12 @@ def test_switches_and_empty_values() -> None:
     assert made.spec.optimization.min_snr_gamma is None
     assert made.spec.data.shuffles_tags is False
     assert made.spec.optimization.gradient_checkpointing is True
+
+
+def test_a_miniature_is_asked_in_words_that_it_knows() -> None:
+    full, small = draft(SUBJECT, None, {}), draft(replace(SUBJECT, resolution_px=64), None, {})
+    assert "fxo, wearing a yellow raincoat" in full.values["prompts"]
+    assert "fxo, waving, wearing a blue hat, in the snow" in small.values["prompts"]
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,11 @@ def some_spec(random: Random) -> TrainSpec:
             accumulation=random.randint(1, 5),
             seed=random.randrange(1000),
         ),
-        data=Data(resolution_px=random.choice((64, 512, 520, 1024)), bucket_step_px=random.choice((8, 64))),
+        data=Data(
+            resolution_px=random.choice((64, 512, 520, 1024)),
+            bucket_step_px=random.choice((8, 64)),
+            enlarges=random.choice((True, False)),
+        ),
         sampling=Sampling(
             prompts=tuple(Prompt(text=f"{number}") for number in range(random.randint(0, 4))),
             every_steps=random.randint(1, 150),
@@ -75,9 +79,29 @@ def test_the_plan_counts_what_the_trainer_does(tmp_path: Path, seed: int) -> Non
     assert counted.batches_per_epoch == order.batches_per_epoch
     assert counted.visits == len(epoch)
     assert dict(counted.buckets) == Counter(row.bucket for row in epoch)
+    by_name = {row.name: row for row in rows}
+    assert all(row.place == spec.data.buckets.fit(by_name[row.name].size) for row in frozen)
     assert counted.epochs == pytest.approx(len(batches) / order.batches_per_epoch)
     assert counted.captioned == sum(row.text not in ("", spec.trigger_word) for row in training)
     points = range(settings.steps + 1)
     assert counted.checkpoints == sum(is_due(step, spec.saving.every_steps, settings.steps) for step in points[1:])
     drawn = sum(is_due(step, spec.sampling.every_steps, settings.steps) for step in points)
     assert counted.samples == drawn * len(spec.sampling.prompts)
+
+
+@pytest.mark.parametrize(
+    ("enlarges", "side", "said"),
+    [
+        (True, 300, "1 image smaller than the bucket: scaled up, which trains blur. Use larger originals, or switch "
+                    "off “Enlarge small images” to train them at their own size."),
+        (False, 300, ""),
+        (False, 40, "1 image smaller than the bucket: scaled up, which trains blur. They are smaller than one bucket "
+                    "step: use larger originals, or a smaller bucket step."),
+    ],
+)  # fmt: skip
+def test_small_images_are_warned_of_with_the_way_out(enlarges: bool, side: int, said: str) -> None:
+    spec = some_spec(Random(1))
+    data = Data(resolution_px=512, bucket_step_px=64, enlarges=enlarges)
+    row = ImageRow(1, 1, "a.png", "ab" * 32, "png", side, side, 1, "a fox")
+    warnings = plan(spec.model_copy(update={"data": data}), [row]).warnings
+    assert [each for each in warnings if "smaller" in each] == ([said] if said else [])

@@ -1,9 +1,11 @@
 """Settings of other trainers: what maps, what means something else here, and what is left."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from app.contract.optimizers import PACKAGES
 from app.contract.spec import BaseModelRef
 from app.errors import Invalid
 from app.launch.draft import Subject, draft
@@ -68,6 +70,14 @@ config:
 """
 
 
+@pytest.fixture(autouse=True)
+def every_optimizer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings are read alike wherever the packages of optimizers are installed; here they seem to be."""
+    for package in PACKAGES.values():
+        (tmp_path / f"{package.module}.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+
+
 def taken(imported: Imported) -> dict[str, str]:
     """What the form is given, once it has proved to make a spec."""
     made = draft(SUBJECT, None, imported.values)
@@ -109,12 +119,29 @@ def test_kohyas_json_of_the_window_program() -> None:
     assert found.left == ()
 
 
-@pytest.mark.parametrize("is_on", [True, False])
-def test_buckets_without_upscaling_are_said_to_be_missing(is_on: bool) -> None:
+@pytest.mark.parametrize(("is_on", "enlarges"), [(True, ""), (False, "on")])
+def test_buckets_without_upscaling(is_on: bool, enlarges: str) -> None:
     found = read_settings(json.dumps({"network_dim": 16, "network_alpha": 8, "bucket_no_upscale": is_on}))
-    told = [each for each in found.differences if "bucket_no_upscale" in each]
-    assert told == (["bucket_no_upscale = True: there is nothing like it here, so it is left."] if is_on else [])
+    assert found.values["data.enlarges"] == enlarges
+    assert [each.value for each in found.mapped if each.theirs == "bucket_no_upscale"] == [enlarges]
+    assert bool([each for each in found.differences if "bucket_no_upscale" in each]) is is_on
     assert found.left == ()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"network_dim": 16, "network_alpha": 8, "v_parameterization": True, "zero_terminal_snr": False},
+        {"network_dim": 16, "network_alpha": 8, "v_parameterization": False, "zero_terminal_snr": True},
+        {"lora_rank": 16, "lora_alpha": 8, "force_v_prediction": True},
+    ],
+)
+def test_the_prediction_is_said_to_belong_to_the_base(settings: dict[str, object]) -> None:
+    found = read_settings(json.dumps(settings))
+    assert len([each for each in found.differences if "Base models" in each]) == 1
+    assert found.left == ()
+    off = read_settings(json.dumps({key: False if value is True else value for key, value in settings.items()}))
+    assert not [each for each in off.differences if "Base models" in each]
 
 
 def test_onetrainers_json() -> None:
@@ -127,7 +154,8 @@ def test_onetrainers_json() -> None:
     assert (values["optimization.max_timestep"], values["optimization.base_storage"]) == ("899", "fp8")
     assert values["data.uses_masks"] == "on"
     assert "optimization.ema_decay" not in values
-    assert found.left == ("rescale_noise_scheduler_to_zero_terminal_snr",)
+    assert any("Base models" in each for each in found.differences)
+    assert found.left == ()
 
 
 def test_ai_toolkits_yaml() -> None:

@@ -108,6 +108,34 @@ async def test_a_single_file_is_offered_and_its_vae_chosen(
     assert (await http.post("/bases/99/vae", data={"vae": ""})).status_code == 404
 
 
+async def test_what_a_silent_base_predicts_is_said_there(
+    http: httpx.AsyncClient, store: Engine, tmp_path: Path, htmx: dict[str, str]
+) -> None:
+    models = tmp_path / "files"
+    models.mkdir()
+    single_file(models / "noob-vpred.safetensors", 2048)
+    single_file(models / "told.safetensors", 2048, **{"modelspec.prediction_type": "v"})
+    await http.post("/bases", data={"folder": str(models)})
+    with read(store) as session:
+        ids = {each.name: each.id for each in bases.listed(session)}
+    page = Html((await http.get("/bases")).text)
+    rows = {name: row for row in page.all("tr") for name in ids if name in row.text}
+    assert "Named v-pred" in rows["noob-vpred"].text
+    assert "velocity (v)" in rows["told"].text
+    assert not page.all("select", id=f"prediction-{ids['told']}")
+
+    address = f"/bases/{ids['noob-vpred']}/prediction"
+    answer = await http.post(address, data={"prediction": "v-zero-snr"}, headers=htmx)
+    assert answer.status_code == 200
+    assert "Named v-pred" not in answer.text
+    (chosen,) = [each for each in Html(answer.text).all("option", selected="") if "zero terminal" in each.text]
+    assert chosen.attrs["value"] == "v-zero-snr"
+    assert (await http.post(address, data={"prediction": ""})).status_code == 303
+    assert (await http.post(address, data={"prediction": "nonsense"}, headers=htmx)).status_code == 422
+    assert (await http.post(f"/bases/{ids['told']}/prediction", data={"prediction": "v"})).status_code == 422
+    assert (await http.post("/bases/99/prediction", data={"prediction": ""})).status_code == 404
+
+
 async def test_a_base_that_is_gone_is_marked_and_no_longer_offered(
     http: httpx.AsyncClient, store: Engine, models: Path, tmp_path: Path
 ) -> None:

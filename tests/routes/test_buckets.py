@@ -37,6 +37,19 @@ async def test_bars_lead_to_their_images(http: httpx.AsyncClient, filled: int, r
     assert behind.all("a", href="/images/1/polish")
 
 
+async def test_small_images_at_their_own_size(http: httpx.AsyncClient, filled: int, read_html: ReadHtml) -> None:
+    page = read_html(await http.get(f"/projects/{filled}/buckets"))
+    (way_out,) = [link for link in page.all("a") if link.text == "Try their own size"]
+    kept = read_html(await http.get(way_out.attrs["href"]))
+    assert [row.text for row in kept.all("a", class_="bucket-row")] == [
+        "896 × 64 1 image alone 1 cropped",
+        "512 × 512 2 images",
+        "64 × 64 1 image alone 1 enlarged",
+    ]
+    assert "cut to whole steps of 64 px" in kept.source
+    assert not [link for link in kept.all("a") if link.text == "Try their own size"]
+
+
 @pytest.mark.parametrize(("only", "names"), [("upscaled", {"c", "d"}), ("cropped", {"d"}), ("few", {"d"})])
 async def test_what_is_doubtful_can_be_shown(
     http: httpx.AsyncClient, filled: int, read_html: ReadHtml, only: str, names: set[str]

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from app.contract.buckets import Size, fit, make_buckets
+from app.contract.buckets import Buckets, Size, fit, make_buckets
 from app.contract.families import FamilyKey
 from app.contract.rundir import DatasetRow, RunDir
 from app.contract.spec import BaseModelRef, TrainSpec
@@ -30,6 +30,7 @@ from tests.worker.test_lora import learnt, network_of, write_file
 from tests.worker.test_lora_file import layers_of
 from worker.data import Order, Visit
 from worker.families import load
+from worker.families.sdxl import time_ids
 from worker.train import train
 
 GAMMA = 2.0
@@ -85,10 +86,10 @@ def latent_of(vae: AutoencoderKL, row: DatasetRow) -> tuple[Tensor, tuple[int, i
 class Base:
     """The base's models as diffusers and transformers load them, with a LoRA's deltas on them."""
 
-    def __init__(self, folder: Path, deltas: Sequence[Delta] = ()) -> None:
+    def __init__(self, folder: Path, deltas: Sequence[Delta] = (), **schedule: Any) -> None:
         self.folder = folder
         self.vae = AutoencoderKL.from_pretrained(folder / "vae")
-        self.schedule = DDPMScheduler.from_pretrained(folder / "scheduler")
+        self.schedule = DDPMScheduler.from_pretrained(folder / "scheduler", **schedule)
         models: list[nn.Module] = [UNet2DConditionModel.from_pretrained(folder / "unet")]
         models.append(CLIPTextModel.from_pretrained(folder / "text_encoder"))
         if (folder / "text_encoder_2").is_dir():
@@ -182,6 +183,22 @@ def test_the_first_loss(base: BaseModelRef, tmp_path: Path, prediction: str) -> 
     assert tiny.losses_of(run_dir) == pytest.approx([loss.item()], rel=1e-4)
 
 
+def test_the_first_loss_of_a_base_whose_prediction_a_person_told(base: BaseModelRef, tmp_path: Path) -> None:
+    """Its files say noise; it is trained for velocity, over a schedule that ends in noise alone."""
+    silent = with_prediction(base, tmp_path / "base", "epsilon")
+    told = silent.model_copy(update={"prediction": "v_prediction", "has_zero_snr": True})
+    run_dir, spec = one_step(told, tmp_path)
+    by_hand = Base(Path(silent.path), prediction_type="v_prediction")
+    roots = by_hand.schedule.alphas_cumprod.double().sqrt()
+    rescaled = (roots - roots[-1]) * roots[0] / (roots[0] - roots[-1])
+    by_hand.schedule.alphas_cumprod = rescaled.square().float()
+    with torch.no_grad():
+        loss = by_hand.loss(batches_of(run_dir, spec))
+    assert tiny.losses_of(run_dir) == pytest.approx([loss.item()], rel=1e-4)
+    plain, _ = one_step(silent, tmp_path / "plain")
+    assert tiny.losses_of(run_dir) != pytest.approx(tiny.losses_of(plain), rel=1e-2)
+
+
 def trained_gradients(run_dir: RunDir, names: Sequence[str]) -> Mapping[str, Tensor]:
     """What Adam remembers of its first update is a tenth of the gradient; weights are numbered in their order."""
     kept = load_file(run_dir.checkpoint(1) / "state" / "optimizer.safetensors")
@@ -258,3 +275,14 @@ def test_the_denoiser_is_told_size_crop_and_target_of_each_picture(
     # Scaled to 1365 x 768, of which 21 columns go: 10 on the left, 11 on the right.
     mirrored = (1080, 1920, 0, 11, 768, 1344)
     assert heard[0].tolist() == [list(map(float, told)) for told in (*TOLD.values(), mirrored)]
+
+
+def test_a_picture_at_its_own_size_is_told_without_any_scale(
+    bases: dict[FamilyKey, BaseModelRef], tmp_path: Path
+) -> None:
+    """777 x 333 keeps all of its pixels but nine columns and thirteen rows."""
+    (row,) = tiny.make_pictures(tmp_path, tiny.make_spec(bases["sdxl"]), ((64, 64),))
+    place = Buckets(1024, 64, enlarges=False).fit(Size(777, 333))
+    small = row.model_copy(update={"size": Size(777, 333), "bucket": place.bucket, "scaled": place.scaled})
+    told = time_ids([Visit(small, "").place, Visit(small, "", is_mirrored=True).place])
+    assert told.tolist() == [[333, 777, 6, 4, 320, 768], [333, 777, 6, 5, 320, 768]]

@@ -58,6 +58,28 @@ def test_a_latent_is_the_posteriors_mode_of_the_fitted_picture(
     assert torch.allclose(latents_of(base, tmp_path / "cache").get(row), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("size", "left", "top"), [((61, 50), 6, 1), ((48, 63), 0, 7), ((64, 64), 0, 0), ((17, 33), 0, 0)]
+)
+def test_a_small_picture_that_is_not_enlarged_trains_on_its_own_pixels(
+    base: BaseModelRef, tmp_path: Path, size: tuple[int, int], left: int, top: int
+) -> None:
+    """Not one of them resampled: only what is no whole step of sixteen is cut, half from each side."""
+    spec = tiny.make_spec(base, data__enlarges=False)
+    (row,) = tiny.make_pictures(tmp_path, spec, (size,))
+    width, height = size[0] // 16 * 16, size[1] // 16 * 16
+    assert row.bucket == Size(width, height)
+    with Image.open(row.path) as image:
+        own = list(image.crop((left, top, left + width, top + height)).tobytes())
+    pixels = pixels_of(row)
+    assert pixels.shape == (1, 3, height, width)
+    assert ((pixels + 1) * 127.5).round().to(torch.uint8)[0].permute(1, 2, 0).flatten().tolist() == own
+    enlarged = row.model_copy(update={"scaled": None, "bucket": Size(64, 64)})
+    latents = latents_of(base, tmp_path / "cache")
+    assert latents.key(row) != latents.key(enlarged) or size == (64, 64)
+    assert latents.get(row).shape == latents.shape(row)
+
+
 def test_a_latent_is_encoded_once(base: BaseModelRef, row: DatasetRow, tmp_path: Path) -> None:
     first = latents_of(base, tmp_path / "cache").get(row)
     Path(row.path).unlink()

@@ -16,7 +16,7 @@ from app.contract.families import FamilyKey
 from app.contract.rundir import RunDir
 from app.contract.spec import BaseModelRef, LoraRef, Network, TrainSpec
 from tests.worker import tiny
-from tests.worker.test_lora_file import SD15, SDXL
+from tests.worker.test_lora_file import EPSILON, SD15, SDXL
 from worker.errors import BadSpec, ModelMissing
 from worker.families import load
 from worker.families.base import Family
@@ -73,7 +73,7 @@ def write_file(path: Path, lora: Lora, base: BaseModelRef) -> LoraRef:
     now = datetime.now(UTC)
     spec = tiny.make_spec(base)
     rows = tiny.make_pictures(path.parent / "pictures", spec, ((64, 64),))
-    write(path, lora, Training(spec, rows, 1, 1, "epsilon", now, now))
+    write(path, lora, Training(spec, rows, 1, 1, EPSILON, now, now))
     return LoraRef(path=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest())
 
 

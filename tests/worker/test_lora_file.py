@@ -23,14 +23,16 @@ from tests.worker import tiny
 from worker.errors import ModelMissing, NonFiniteLoss
 from worker.families import load
 from worker.families.base import Family
-from worker.families.sdxl import sgm_blocks
+from worker.families.sgm_names import SgmNames
 from worker.lora import ADAPTER, Lora, attach
 from worker.lora_file import Training, metadata_of, tensors, write
 from worker.lora_header import inspect
 from worker.lora_sites import denoiser_targets, text_targets
+from worker.objectives import Objective
 from worker.render import load_lora
 from worker.sampling import make_scheduler
 
+EPSILON = Objective("epsilon", torch.tensor([0.8, 0.5, 0.1]))
 SD15 = {"sample_size": 64, "cross_attention_dim": 768, "attention_head_dim": 8}
 SDXL = {
     "sample_size": 128,
@@ -73,7 +75,7 @@ def test_text_encoders_get_six_modules_a_layer() -> None:
 def test_the_real_sdxl_is_named_as_stability_names_it() -> None:
     with torch.device("meta"):
         denoiser = UNet2DConditionModel(**SDXL)
-    names = sgm_blocks(denoiser)
+    names = SgmNames(denoiser).blocks
     paths = denoiser_targets(denoiser, "attention-mlp")
     used = {names[".".join(path.split(".")[: 3 if path.startswith("mid") else 4])] for path in paths}
     inputs = {f"input_blocks.{place}.1" for place in (4, 5, 7, 8)}
@@ -256,13 +258,35 @@ HOSTILE = {
     "empty": b"",
     "not safetensors": b"PK\x03\x04" * 10,
     "long header": header({}, length=2**40),
-    "many tensors": header({f"t{number}": {"shape": []} for number in range(20_001)}),
+    "tensors without places": header({f"t{number}": {"shape": []} for number in range(20_001)}),
     "long metadata": header({"__metadata__": {"note": "x" * 70_000}}),
     "list": header([]),
     "no shapes": header({"a.lora_down.weight": {}}),
     "deep": struct.pack("<Q", 200_000) + b"[" * 200_000,
     "no lora": header({"weight": {"shape": [1]}}),
+    "a layer that is no matrix": header({"a.lora_down.weight": {"dtype": "F16", "shape": [], "data_offsets": [0, 2]}})
+    + b"xx",
+    "an alpha of many values": header(
+        {
+            "a.lora_down.weight": {"dtype": "F16", "shape": [1, 1], "data_offsets": [0, 2]},
+            "a.alpha": {"dtype": "F16", "shape": [2], "data_offsets": [2, 6]},
+        }
+    )
+    + b"xxxxxx",
 }
+
+
+def test_inspect_reads_files_with_the_long_remarks_of_other_trainers(tmp_path: Path) -> None:
+    """kohya counts every tag of a dataset in one of them, which is hundreds of kilobytes for large ones."""
+    path = tmp_path / "kohya.safetensors"
+    frequency = json.dumps({"10_fox": {f"tag number {number}": number for number in range(20_000)}})
+    save_file(
+        {"lora_unet_mid_block_attentions_0_proj_in.lora_down.weight": torch.zeros(4, 320)},
+        path,
+        {"ss_tag_frequency": frequency, "ss_base_model_version": "sd_v1"},
+    )
+    assert len(frequency) > 300_000
+    assert inspect(path).family == "sd15"
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
@@ -280,9 +304,27 @@ def test_metadata_of_many_long_captions_stays_within_what_we_read_back(
     (row,) = tiny.make_pictures(tmp_path, spec, ((64, 64),))
     rows = [row.model_copy(update={"text": f"{number} " + "ä" * 500}) for number in range(2000)]
     now = datetime.now(UTC)
-    training = Training(spec, rows, 1000, 1, "epsilon", now, now)
+    training = Training(spec, rows, 1000, 1, EPSILON, now, now)
     assert all(len(text) < 64_000 for text in metadata_of(training).values())
     path = tmp_path / "lora.safetensors"
     write(path, lora_of(bases["sd15"], rank=1, alpha=1), training)
     assert inspect(path).alpha == 1.0
     assert json.loads(metadata(path)["ss_network_args"]) == {"targets": "attention-mlp"}
+
+
+def test_the_file_says_what_the_base_predicts(bases: dict[FamilyKey, BaseModelRef], tmp_path: Path) -> None:
+    """Other trainers mark SD 1.x alone in its version; of the schedule they say whether it ends in noise alone."""
+    now, keys = datetime.now(UTC), ("ss_base_model_version", "modelspec.prediction_type", "ss_zero_terminal_snr")
+    found = {}
+    for family, base in bases.items():
+        spec = tiny.make_spec(base)
+        rows = tiny.make_pictures(tmp_path / family, spec, ((64, 64),))
+        for objective in (EPSILON, Objective("v_prediction", torch.tensor([0.8, 0.0]))):
+            told = metadata_of(Training(spec, rows, 1, 1, objective, now, now))
+            found[family, objective.prediction] = tuple(told[key] for key in keys)
+    assert found == {
+        ("sd15", "epsilon"): ("sd_v1", "epsilon", "False"),
+        ("sd15", "v_prediction"): ("sd_v1_v", "v", "True"),
+        ("sdxl", "epsilon"): ("sdxl_base_v1-0", "epsilon", "False"),
+        ("sdxl", "v_prediction"): ("sdxl_base_v1-0", "v", "True"),
+    }

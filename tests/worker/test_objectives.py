@@ -51,6 +51,22 @@ def test_the_objective_is_read_from_the_scheduler() -> None:
         read_objective(config | {"rescale_betas_zero_snr": True})
 
 
+def test_a_schedule_that_ends_in_noise_alone_by_hand() -> None:
+    """The roots of what is left are shifted until the last is nothing, and stretched until the first is as before."""
+    config = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
+    objective = read_objective(config | {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True})
+    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
+    roots = torch.cumprod(1 - betas, 0).sqrt()
+    rescaled = (roots - roots[-1]) * roots[0] / (roots[0] - roots[-1])
+    assert objective.has_zero_snr
+    assert torch.allclose(objective.signal.double(), rescaled.square(), atol=1e-6)
+    last, latents, noise = torch.tensor([999]), torch.full((1, 1, 1, 1), 2.0), torch.full((1, 1, 1, 1), 3.0)
+    assert objective.noisy(latents, noise, last).item() == 3
+    assert objective.target(latents, noise, last).item() == -2
+    for weighting, weight in (("min-snr", 0.0), ("debiased", 1.0), ("none", 1.0)):
+        assert objective.weights(last, Optimization.model_validate({"weighting": weighting})).item() == weight
+
+
 def test_noise_depends_on_seed_and_step_alone() -> None:
     def noise(seed: int, step: int) -> torch.Tensor:
         return Noising(Optimization(), 1000).draw(step_generator(seed, step), (2, 4, 8, 8))[1]

@@ -118,6 +118,7 @@ def test_what_was_edited_after_it_was_cached_is_trained_anew(
     assert after != before
 
 
+@pytest.mark.parametrize("enlarges", [True, False], ids=["enlarged", "own-size"])
 @pytest.mark.parametrize(
     "sizes",
     [
@@ -130,9 +131,10 @@ def test_what_was_edited_after_it_was_cached_is_trained_anew(
     ids=lambda sizes: " ".join(f"{width}x{height}" for width, height in sizes),
 )
 def test_odd_counts_and_sizes_train_every_picture(
-    spec: TrainSpec, tmp_path: Path, sizes: tuple[tuple[int, int], ...]
+    spec: TrainSpec, tmp_path: Path, sizes: tuple[tuple[int, int], ...], enlarges: bool
 ) -> None:
     """Fewer pictures than a batch holds, a single one, strips, and sides far from the resolution."""
+    spec = tiny.with_changes(spec, data__enlarges=enlarges)
     run_dir = tiny.new_run(tmp_path, spec, sizes)
     rows = run_dir.read_dataset()
     order = Order(rows, spec)

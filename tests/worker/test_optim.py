@@ -2,6 +2,7 @@
 
 from math import cos, pi
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import pytorch_optimizer
@@ -10,13 +11,25 @@ from safetensors.torch import load_file
 
 from app.contract.events import Resumed, Warned
 from app.contract.families import FamilyKey
+from app.contract.optimizers import NEEDS_NVIDIA, missing_package
+from app.contract.rundir import RunDir
 from app.contract.spec import BaseModelRef, Network, Optimization, Optimizer
 from tests.worker import tiny
 from tests.worker.tiny import equal
 from worker.errors import BadSpec, Interrupted
 from worker.families import load
 from worker.lora import attach
-from worker.optim import averaged, is_finite, is_overflowing, make_optimizer, set_rates, share_of_peak
+from worker.optim import (
+    MAKERS,
+    averaged,
+    check_optimizer,
+    is_finite,
+    is_overflowing,
+    make_optimizer,
+    optimizer_name,
+    set_rates,
+    share_of_peak,
+)
 from worker.train import train
 
 
@@ -200,8 +213,37 @@ def test_what_cannot_be_carried_out_is_refused_before_training(
 def test_eight_bit_needs_its_library_and_a_gpu(bases: dict[FamilyKey, BaseModelRef], tmp_path: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine may have both")
-    with pytest.raises(BadSpec, match=r"adamw-8bit needs (the package bitsandbytes|an NVIDIA GPU)"):
+    with pytest.raises(BadSpec, match=r"adamw-8bit needs (the package bitsandbytes|an NVIDIA GPU)") as told:
         run_of(bases["sd15"], tmp_path, optimization__optimizer="adamw-8bit")
+    assert "adamw" in told.value.hint
+    # Not even the base was looked at.
+    assert not tiny.events_of(RunDir(tmp_path / "run"), "phase")
+
+
+def test_a_library_that_is_there_but_does_not_load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As on a system that it has no compiled parts for."""
+    (tmp_path / "bitsandbytes.py").write_text("raise RuntimeError('no compiled parts for this machine')")
+    monkeypatch.syspath_prepend(tmp_path)
+    check_optimizer("adamw-8bit", torch.device("cuda"))
+    with pytest.raises(BadSpec, match="an NVIDIA GPU"):
+        check_optimizer("adamw-8bit", torch.device("cpu"))
+    with pytest.raises(BadSpec, match="cannot be loaded: no compiled parts") as told:
+        MAKERS["adamw-8bit"]([], Optimization())
+    assert told.value.hint.endswith("choose adamw.")
+
+
+def test_every_optimizer_of_the_settings_can_be_made_or_says_what_it_needs(
+    bases: dict[FamilyKey, BaseModelRef],
+) -> None:
+    lora = attach(load(bases["sd15"], torch.float32), Network(rank=2, alpha=1), trains_text=(False,), seed=1)
+    for key in get_args(Optimizer):
+        if missing_package(key) or key in NEEDS_NVIDIA:
+            with pytest.raises(BadSpec, match=f"{key} needs"):
+                check_optimizer(key, torch.device("cpu"))
+            continue
+        check_optimizer(key, torch.device("cpu"))
+        made = make_optimizer(lora, Optimization.model_validate({"optimizer": key}))
+        assert f"{type(made).__name__}" == optimizer_name(key).rpartition(".")[2]
 
 
 def test_a_small_rate_for_prodigy_is_said_to_be_odd(bases: dict[FamilyKey, BaseModelRef], tmp_path: Path) -> None:

@@ -1,20 +1,15 @@
 """Drawing prompts: what a picture depends on, and what drawing leaves alone."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from diffusers import DPMSolverMultistepScheduler
 
-from app.contract.events import Warned
-from app.contract.families import FamilyKey
 from app.contract.spec import BaseModelRef, Prompt, TrainSpec
 from tests.worker import tiny
 from worker.cache import Conditioning
 from worker.families import load
 from worker.memory import choose_machine, needs_tiles, on_device, untouched
-from worker.sampling import Painter, make_scheduler
-from worker.train import train
+from worker.sampling import Painter, make_scheduler, sampler_name
 
 MACHINE = choose_machine("fp32")
 
@@ -95,21 +90,17 @@ def test_models_return_to_where_they_were() -> None:
     assert not needs_tiles(torch.device("cpu"), 4096 * 4096)
 
 
-def test_too_little_memory_ends_the_sample_and_not_the_run(
-    bases: dict[FamilyKey, BaseModelRef], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The device says so from inside the sampler's own step."""
-    spec = tiny.make_spec(bases["sd15"])
-    run_dir = tiny.new_run(tmp_path, spec)
-
-    def runs_out(*_: object, **__: object) -> None:
-        raise torch.OutOfMemoryError("out of memory")
-
-    monkeypatch.setattr(DPMSolverMultistepScheduler, "step", runs_out)
-    train(tiny.context_of(run_dir, spec))
-    warned = [event.message for event in tiny.events_of(run_dir, "warning") if isinstance(event, Warned)]
-    assert [message.partition(" were drawn")[0] for message in warned] == [
-        f"Memory ran out while the samples of step {step}" for step in (0, 4, 8)
-    ]
-    assert len(tiny.losses_of(run_dir)) == 8
-    assert not tiny.events_of(run_dir, "sample")
+def test_steps_are_spread_over_a_schedule_that_ends_in_noise_alone() -> None:
+    """As Karras spaces them, twelve of twenty would lie above timestep 970."""
+    config = {
+        "beta_start": 0.00085,
+        "beta_end": 0.012,
+        "beta_schedule": "scaled_linear",
+        "num_train_timesteps": 1000,
+        "prediction_type": "v_prediction",
+    }
+    zero = config | {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+    scheduler = make_scheduler(zero)
+    scheduler.set_timesteps(20)
+    assert scheduler.timesteps.tolist() == list(range(999, 0, -50))
+    assert (sampler_name(config), sampler_name(zero)) == ("DPM++ 2M Karras", "DPM++ 2M")

@@ -19,6 +19,7 @@ from worker.families import load
 from worker.families.base import Family
 from worker.families.reading import Reading
 from worker.families.sgm_names import SgmNames
+from worker.sampling import make_scheduler
 from worker.single_file import FamilyFiles, build, shipped
 
 
@@ -92,6 +93,23 @@ def test_v_prediction_and_zero_snr_are_told_by_the_file(
     prediction, least = objective("both", {"v_pred": empty, "ztsnr": empty})
     assert prediction == "v_prediction"
     assert least < 1e-6
+
+
+def test_what_a_person_says_of_a_file_that_tells_nothing(
+    base: BaseModelRef, tensors: dict[str, Tensor], tmp_path: Path
+) -> None:
+    """It is trained, and drawn, as they said."""
+    silent = as_file(base, ldm_layout.write(tmp_path / "noob-vpred.safetensors", tensors))
+    for zero in (False, True):
+        said = silent.model_copy(update={"prediction": "v_prediction", "has_zero_snr": zero})
+        family = load(said, torch.float32, files=files_of(base))
+        assert family.objective.prediction == "v_prediction"
+        assert family.objective.has_zero_snr is zero
+        sampler = make_scheduler(family.parts.scheduler)
+        assert sampler.config.prediction_type == "v_prediction"
+        assert sampler.config.rescale_betas_zero_snr is zero
+    said = silent.model_copy(update={"prediction": "epsilon"})
+    assert load(said, torch.float32, files=files_of(base)).objective.prediction == "epsilon"
 
 
 def test_a_vae_of_its_own_takes_the_place_of_the_bases(

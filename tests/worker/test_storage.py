@@ -13,11 +13,17 @@ from app.contract.memory import STORED_BYTES
 from app.contract.spec import BaseModelRef, Storage
 from tests.worker import tiny
 from worker.families import load
-from worker.storage import Form, Stored, store, stored_bytes
+from worker.storage import Form, Stored, store
 from worker.train import train
 
 ALLOWED: dict[Storage, float] = {"full": 1e-6, "fp8": 0.1, "int8": 0.02, "nf4": 0.2}
 """Error of an answer as a share of it: random layers of sixteen channels make more of it than real ones."""
+
+
+def stored_bytes(model: nn.Module) -> int:
+    """What a model's weights take where the model is: parameters and buffers, not what waits in main memory."""
+    tensors = [*model.parameters(), *model.buffers()]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def denoiser_of(base: BaseModelRef, dtype: torch.dtype = torch.float32) -> nn.Module:
@@ -127,6 +133,18 @@ def test_a_weight_comes_back(storage: Storage, shape: tuple[int, ...]) -> None:
     assert float(error) <= {"full": 0.0, "fp8": 0.04, "int8": 0.01, "nf4": 0.15}[storage]
     zeros = form.whole(form.keep(torch.zeros(shape)), weight.device, torch.float32)
     assert torch.equal(zeros, torch.zeros(shape))
+
+
+@pytest.mark.parametrize("storage", ["fp8", "int8"])
+def test_a_small_weight_comes_back_in_fp16_as_well_as_in_bf16(storage: Storage) -> None:
+    """Its peak over 127 or 448 is a number that fp16 has but a few bits for."""
+    torch.manual_seed(1)
+    weight = torch.randn(16, 256) * 2e-4
+    weight[:, 0] = weight.abs().amax() * 1.01
+    form = Form(storage, weight.shape, torch.float16)
+    kept = form.keep(weight)
+    exact, half = (form.whole(kept, weight.device, dtype).float() for dtype in (torch.float32, torch.float16))
+    assert (exact - half).abs().max() < exact.abs().max() * 1e-3
 
 
 def test_dora_can_read_a_stored_weight() -> None:

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from safetensors.torch import load_file
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
-from app.contract.buckets import Fit, Size, fit, make_buckets
+from app.contract.buckets import Fit, Size, fit
 from app.contract.captions import compose
 from app.contract.events import AnyEvent, EventLog, Progress, read_events
 from app.contract.families import FAMILIES, FamilyKey
@@ -123,12 +123,12 @@ def text_rates(family: FamilyKey, rate: float) -> dict[str, float]:
 
 def make_pictures(folder: Path, spec: TrainSpec, sizes: tuple[tuple[int, int], ...] = SIZES) -> list[DatasetRow]:
     """Draw one picture a size and freeze it as the studio does."""
-    buckets = make_buckets(spec.data.resolution_px, spec.data.bucket_step_px)
     rows = []
     for number, (width, height) in enumerate(sizes):
         path = folder / f"{number}.png"
         draw_picture(path, width, height, number)
         size = Size(width, height)
+        place = spec.data.buckets.fit(size)
         caption = f"red, shape {number}, large"
         rows.append(
             DatasetRow(
@@ -136,7 +136,8 @@ def make_pictures(folder: Path, spec: TrainSpec, sizes: tuple[tuple[int, int], .
                 path=str(path),
                 name=f"picture-{number}.png",
                 size=size,
-                bucket=fit(size, buckets).bucket,
+                bucket=place.bucket,
+                scaled=None if spec.data.enlarges else place.scaled,
                 caption=caption,
                 text=compose(caption, spec.trigger_word),
                 repeats=2 if number == 0 else 1,

@@ -72,6 +72,41 @@ def make_wd(
     return folder
 
 
+def make_subject_finder(path: Path, *, side_px: int | None = 32, has_sigmoid: bool = True, gain: float = 6.0) -> Path:
+    """Write a model for colours scaled as ImageNet's that sees the subject where an image is red; coarser maps follow.
+
+    Without a side the graph leaves height and width open; without its sigmoid it gives scores.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shape = [1, 3, side_px or "height", side_px or "width"]
+    # How much redder than green, of deviations: red alone gives about 4, grey 0.
+    weights = np.array([[1.0, -1.0, 0.0]], dtype=np.float32).reshape(1, 3, 1, 1)
+    numbers = {"gain": gain, "bias": -gain}
+    nodes = [
+        helper.make_node("Conv", ["image", "weights"], ["red"]),
+        helper.make_node("Mul", ["red", "gain"], ["gained"]),
+        helper.make_node("Add", ["gained", "bias"], ["scores"]),
+        helper.make_node("Sigmoid" if has_sigmoid else "Identity", ["scores"], ["map"]),
+        helper.make_node("AveragePool", ["map"], ["coarse"], kernel_shape=[8, 8], strides=[8, 8]),
+    ]
+    constants = [numpy_helper.from_array(np.array(value, dtype=np.float32), name) for name, value in numbers.items()]
+    out = [1, 1, *shape[2:]]
+    graph = helper.make_graph(
+        nodes,
+        "subject",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)],
+        [
+            helper.make_tensor_value_info("map", TensorProto.FLOAT, out),
+            helper.make_tensor_value_info("coarse", TensorProto.FLOAT, [1, 1, "h", "w"]),
+        ],
+        [*constants, numpy_helper.from_array(weights, "weights")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
 def make_blip(folder: Path) -> Path:
     """Write a random BLIP of two thin layers with a vocabulary of sixteen words."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from app.contract.spec import BaseModelRef
-from worker.errors import BadSpec, ModelMissing
+from worker.errors import BadSpec, ModelMissing, first_line
 
 Model = TypeVar("Model", UNet2DConditionModel, AutoencoderKL, CLIPTextModel, CLIPTextModelWithProjection)
 
@@ -137,8 +137,3 @@ class DiffusersFolder:
     def config(self, name: str) -> Mapping[str, Any]:
         """Read the configuration of a part."""
         return read_json(self.path / name, "config.json")
-
-
-def first_line(error: Exception) -> str:
-    """The first line of what a library complains of, which is often a page long."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

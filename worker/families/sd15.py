@@ -15,7 +15,7 @@ from app.contract.spec import BaseModelRef
 from worker.families.base import Family, Parts, Texts
 from worker.families.parts import check_denoiser
 from worker.families.reading import Reading, check_reading, encoded, joined, with_final_norm
-from worker.families.source import identity, load_vae, open_source, text_identity
+from worker.families.source import identity, load_schedule, load_vae, open_source, text_identity
 from worker.objectives import Objective, read_objective
 from worker.single_file import FamilyFiles
 
@@ -83,7 +83,7 @@ def load(base: BaseModelRef, dtype: torch.dtype, reading: Reading, files: Family
         vae=vae,
         tokenizers=(tokenizer,),
         text_encoders=(encoder,),
-        scheduler=source.scheduler(),
+        scheduler=load_schedule(base, source),
         vae_identity=identity(vae),
         text_identity=f"{text_identity([encoder], [tokenizer])}/{reading}",
     )

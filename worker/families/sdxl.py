@@ -17,7 +17,7 @@ from worker.families.base import Family, Parts, Texts
 from worker.families.parts import check_denoiser
 from worker.families.reading import Reading, encoded, joined
 from worker.families.sgm_names import SgmNames
-from worker.families.source import identity, load_vae, open_source, text_identity
+from worker.families.source import identity, load_schedule, load_vae, open_source, text_identity
 from worker.objectives import Objective, read_objective
 from worker.single_file import FamilyFiles
 
@@ -106,11 +106,6 @@ def time_ids(places: Sequence[Fit]) -> Tensor:
     return torch.tensor(rows, dtype=torch.float32)
 
 
-def sgm_blocks(denoiser: UNet2DConditionModel) -> dict[str, str]:
-    """Map each block's diffusers path to its place in Stability's numbering."""
-    return SgmNames(denoiser).blocks
-
-
 def load(base: BaseModelRef, dtype: torch.dtype, reading: Reading, files: FamilyFiles | None = None) -> Family:
     """Load a base; the VAE in fp32 (it overflows in fp16), the rest in `dtype`."""
     source = open_source(base, "StableDiffusionXLPipeline", files)
@@ -130,7 +125,7 @@ def load(base: BaseModelRef, dtype: torch.dtype, reading: Reading, files: Family
         vae=vae,
         tokenizers=tokenizers,
         text_encoders=(first, second),
-        scheduler=source.scheduler(),
+        scheduler=load_schedule(base, source),
         vae_identity=identity(vae),
         text_identity=f"{text_identity([first, second], tokenizers)}/{reading.chunks}",
     )

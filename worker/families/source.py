@@ -13,7 +13,7 @@ from transformers import CLIPTokenizer
 from app.contract.spec import BaseModelRef
 from worker.errors import BadSpec, ModelMissing
 from worker.families.parts import LATENT_CHANNELS, DiffusersFolder, Model, diffusers_folder, load_model, read_json
-from worker.single_file import FamilyFiles, load_vae_file, open_single_file, shipped
+from worker.single_file import ZERO_SNR, FamilyFiles, load_vae_file, open_single_file, shipped
 
 TILE_PX = 512
 """Side of a tile where the VAE works in tiles; its own figure is the whole picture for SDXL, which saves nothing."""
@@ -47,6 +47,14 @@ def open_source(base: BaseModelRef, pipeline: str, files: FamilyFiles | None) ->
     if Path(base.path).is_file():
         return open_single_file(base, files or shipped(base.family))
     return DiffusersFolder(diffusers_folder(base, pipeline))
+
+
+def load_schedule(base: BaseModelRef, source: Source) -> Mapping[str, Any]:
+    """Read the noise schedule, with the prediction that a person gave the base where one did."""
+    config = source.scheduler()
+    if base.prediction is None:
+        return config
+    return {**config, "prediction_type": base.prediction, **(ZERO_SNR if base.has_zero_snr else {})}
 
 
 def load_vae(base: BaseModelRef, source: Source) -> AutoencoderKL:

@@ -7,7 +7,7 @@ from typing import Protocol
 from PIL import Image
 
 from app.contract.rundir import DatasetRow
-from app.contract.suggestions import Answer
+from app.contract.suggestions import Answer, Subject
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,11 @@ class View:
 
 @dataclass(frozen=True)
 class Said:
-    """What a model says of an image, or in `note` why it says nothing."""
+    """What a model says of an image, or in `note` why it says nothing; `subject` is where it sees one."""
 
     answers: tuple[Answer, ...] = ()
     note: str = ""
+    subject: Subject | None = None
 
 
 class Tagger(Protocol):

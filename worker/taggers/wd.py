@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-from onnxruntime.capi import onnxruntime_pybind11_state as faults
 from PIL import Image
 
 from app.contract.captions import tags
@@ -20,28 +19,12 @@ from app.contract.spec import TagSpec
 from app.contract.suggestions import DOUBT, WD_FILES, Answer, spoken, tag_key
 from worker.errors import ModelMissing
 from worker.taggers.base import Said, View
+from worker.taggers.onnx_model import open_session, probabilities
 
 MODEL_FILE, TAGS_FILE = WD_FILES
 CATEGORIES = {"0": "general", "1": "artist", "3": "copyright", "4": "character", "5": "meta", "9": "rating"}
 USUAL_SIDE_PX = 448
 BATCH = 4
-ROUNDING = 1e-3
-# Fastest first, of those that onnxruntime may have been built with.
-PROVIDERS = ("CUDAExecutionProvider", "ROCMExecutionProvider", "CoreMLExecutionProvider", "CPUExecutionProvider")
-# onnxruntime's errors share no base of their own.
-LOADING_FAULTS = (
-    faults.Fail,
-    faults.InvalidArgument,
-    faults.InvalidGraph,
-    faults.InvalidProtobuf,
-    faults.NoModel,
-    faults.NoSuchFile,
-    faults.NotImplemented,
-    faults.RuntimeException,
-    RuntimeError,
-    ValueError,
-    OSError,
-)
 GET_BOTH = f"A tagger is a folder with {MODEL_FILE} and {TAGS_FILE}; get both from the model's page."
 
 
@@ -72,7 +55,7 @@ class WdTagger:
         self._spec = spec
         self._tags = read_tags(folder / TAGS_FILE)
         self._places = {tag_key(tag.text): place for place, tag in enumerate(self._tags)}
-        self._session = open_session(folder / MODEL_FILE)
+        self._session = open_session(folder / MODEL_FILE, GET_BOTH)
         self._entry = read_entry(self._session, folder)
 
     @property
@@ -125,21 +108,6 @@ def read_tags(path: Path) -> tuple[KnownTag, ...]:
         raise ModelMissing(f"{path} is no list of tags: it lacks names or categories.", GET_BOTH) from error
 
 
-def open_session(path: Path) -> onnxruntime.InferenceSession:
-    """Load the model, on a GPU where onnxruntime has one. Raises ModelMissing."""
-    if not path.is_file():
-        raise ModelMissing(f"There is no {path}.", GET_BOTH)
-    has = onnxruntime.get_available_providers()
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(path, options, [each for each in PROVIDERS if each in has])
-    except LOADING_FAULTS as error:
-        raise ModelMissing(
-            f"{path} cannot be loaded: {str(error).splitlines()[0][:300]}", "Download it again; it may be cut short."
-        ) from error
-
-
 def read_entry(session: onnxruntime.InferenceSession, folder: Path) -> Entry:
     """Read how pictures go in. Raises ModelMissing for a model that takes something else."""
     inputs = session.get_inputs()
@@ -166,11 +134,3 @@ def prepared(picture: Image.Image, entry: Entry) -> "np.ndarray[Any, Any]":
     if entry.is_channels_last:
         return np.ascontiguousarray(reversed_colours)
     return np.ascontiguousarray((reversed_colours / 127.5 - 1).transpose(2, 0, 1))
-
-
-def probabilities(output: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-    """Return the output as numbers from 0 to 1; scores beyond that range have not been through the sigmoid yet."""
-    scores = np.nan_to_num(output.astype(np.float64))
-    if scores.min() < -ROUNDING or scores.max() > 1 + ROUNDING:
-        scores = 1 / (1 + np.exp(-np.clip(scores, -60, 60)))
-    return np.clip(scores, 0, 1)
