@@ -201,12 +201,14 @@ byId("mask-clear").addEventListener("click", () => {
   put(new Uint8ClampedArray(W * H));
   tell();
 });
-byId("mask-alpha").addEventListener("click", async () => {
+async function start(address, lacks) {
   remember();
-  if (await take(canvas.dataset.alpha)) return tell();
+  if (await take(address)) return tell();
   past.pop();
-  say("This image has no transparent parts.");
-});
+  say(lacks);
+}
+byId("mask-alpha").addEventListener("click", () => start(canvas.dataset.alpha, "This image has no transparent parts."));
+byId("mask-subject")?.addEventListener("click", () => start(canvas.dataset.subject, "What the model found is there no more."));
 
 const say = (text, tone = "warn") => document.dispatchEvent(new CustomEvent("toast", { detail: { text, tone } }));
 

@@ -200,6 +200,10 @@ if (stage) {
     put([x + (w - w * scale) / 2, y + (h - h * scale) / 2, w * scale, h * scale]);
   });
   byId("snap").addEventListener("click", snap);
+  byId("crop-suggested")?.addEventListener("click", (event) => {
+    byId("ratio").value = "free";
+    put(event.currentTarget.dataset.box.split(" ").map(Number));
+  });
   byId("crop-all").addEventListener("click", () => put(shaped([0, 0, W, H])));
   byId("ratio").addEventListener("change", () => (shape() === "bucket" ? snap() : put(shaped(read()))));
   for (const name of names) form.elements[name].addEventListener("input", () => form.elements[name].value && put(read()));

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from threading import get_ident
 
-from app.collect.formats import with_optional_decoders
 from app.collect.pictures import DISPLAY_SIDE_PX, THUMB_SIDE_PX, Picture, shrunk, webp
 from app.config import Settings
 from app.contract.pixels import open_rgb
@@ -16,7 +15,7 @@ from app.contract.rundir import fsync_dir, publish
 
 def blob_path(settings: Settings, sha256: str, extension: str) -> Path:
     """Where the original's bytes are."""
-    return settings.blobs / sha256[:2] / f"{sha256}.{extension}"
+    return settings.blob(sha256, extension)
 
 
 def thumb_path(settings: Settings, sha256: str) -> Path:
@@ -95,7 +94,6 @@ def polished_copy(settings: Settings, sha256: str, extension: str, recipe: Recip
 def _made(path: Path, original: Path, side_px: int, recipe: Recipe = UNTOUCHED) -> Path:
     # A copy is not forced to the disk when it is written: after a power cut it may be there and empty.
     if not path.exists() or not path.stat().st_size:
-        with_optional_decoders()
         _write_copy(path, webp(shrunk(open_rgb(original, recipe), side_px)))
     return path
 

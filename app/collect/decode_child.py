@@ -3,24 +3,22 @@
 What a hostile picture can do happens here: it may crash, hang or eat memory, and the studio goes on without it.
 """
 
-import hashlib
 import json
 import os
 import sys
-from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
-from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
 from app.collect import blobs
 from app.collect.facts import PictureFacts
 from app.collect.files import read_file
+from app.collect.frames import FrameWish, Reel
+from app.collect.masks import Mask, MaskWish, take_mask
 from app.collect.pictures import MAX_BYTES, Note, Picture, read_picture
 from app.collect.refusals import Code, Refused
 from app.config import Settings
-from app.contract.pixels import UNREADABLE
 from app.errors import Invalid
 
 MEMORY_BYTES = 4 * 1024**3
@@ -28,8 +26,9 @@ NICENESS = 5
 
 
 class Request(BaseModel):
-    """Measure a file and publish it under its hash; `as_mask` keeps its grey values alone, as PNG of that size.
+    """Measure a file and publish it under its hash; `as_mask` keeps it as the mask of another picture.
 
+    With `frame` one frame of the animation at the path is measured and published, as PNG.
     The path goes in hex, as the bytes that the disk knows: it may be no text at all.
     """
 
@@ -37,12 +36,13 @@ class Request(BaseModel):
 
     path_hex: str
     name: str
-    as_mask: tuple[int, int] | None = None
+    as_mask: MaskWish | None = None
+    frame: FrameWish | None = None
 
     @classmethod
-    def of(cls, path: Path, name: str, *, as_mask: tuple[int, int] | None = None) -> "Request":
-        """Ask for a file."""
-        return cls(path_hex=os.fsencode(path).hex(), name=name, as_mask=as_mask)
+    def of(cls, path: Path, name: str, *, as_mask: MaskWish | None = None, frame: FrameWish | None = None) -> "Request":
+        """Ask for a file, or for a frame of one."""
+        return cls(path_hex=os.fsencode(path).hex(), name=name, as_mask=as_mask, frame=frame)
 
     @property
     def path(self) -> Path:
@@ -101,14 +101,23 @@ def measured_of(picture: Picture) -> Measured:
     )
 
 
-def ingest(settings: Settings, request: Request) -> Measured:
-    """Read, decode and publish one file, to be settled by the caller.
+def ingest(settings: Settings, request: Request, reel: Reel) -> Measured:
+    """Read, decode and publish one file or frame, to be settled by the caller.
 
     Raises Refused, and OSError when the store's disk fails.
     """
     path, name = request.path, request.name
+    data = reel.png(path, request.frame) if request.frame else _read(path, name)
+    if request.as_mask:
+        return _as_measured(take_mask(settings, name, data, request.as_mask))
+    picture = read_picture(data, name)
+    blobs.put(settings, picture, data, settles_later=True)
+    return measured_of(picture)
+
+
+def _read(path: Path, name: str) -> bytes:
     try:
-        data = read_file(path, MAX_BYTES)
+        return read_file(path, MAX_BYTES)
     except Refused:
         raise
     except Invalid as refusal:
@@ -116,39 +125,25 @@ def ingest(settings: Settings, request: Request) -> Measured:
     except OSError as error:
         reason = error.strerror or "the disk does not answer"
         raise Refused("F01", f"{name} cannot be read: {reason}.", "Check that it is still there.") from error
-    if request.as_mask:
-        return _mask(settings, name, data, request.as_mask)
-    picture = read_picture(data, name)
-    blobs.put(settings, picture, data, settles_later=True)
-    return measured_of(picture)
 
 
-def _mask(settings: Settings, name: str, data: bytes, size: tuple[int, int]) -> Measured:
-    """Publish a mask as an 8-bit grey PNG; its red channel counts, as elsewhere."""
-    read_picture(data, name)
-    try:
-        with Image.open(BytesIO(data)) as opened:
-            grey = opened.convert("L") if opened.mode in ("1", "L") else opened.convert("RGB").getchannel("R")
-    except UNREADABLE as error:
-        raise Refused("F01", f"{name} cannot be read as a mask.", "Save it as a grey PNG.") from error
-    if grey.size != size:
-        grey = grey.resize(size, Image.Resampling.BILINEAR)
-    buffer = BytesIO()
-    grey.save(buffer, "PNG")
-    encoded = buffer.getvalue()
-    sha256 = hashlib.sha256(encoded).hexdigest()
-    blobs.put_bytes(settings, sha256, "png", encoded)
-    facts = PictureFacts(container="PNG", mode="L")
+def _as_measured(mask: Mask) -> Measured:
+    facts = PictureFacts(container="PNG", mode="L", brightness=mask.learned)
     return Measured(
-        sha256=sha256, extension="png", size_bytes=len(encoded), width_px=size[0], height_px=size[1], facts=facts
+        sha256=mask.sha256,
+        extension="png",
+        size_bytes=mask.size_bytes,
+        width_px=mask.width_px,
+        height_px=mask.height_px,
+        facts=facts,
     )
 
 
-def answer(settings: Settings, line: str) -> Reply:
+def answer(settings: Settings, line: str, reel: Reel) -> Reply:
     """Do what a line asks for."""
     request = Request.model_validate(json.loads(line))
     try:
-        return Reply(kind="measured", measured=ingest(settings, request))
+        return Reply(kind="measured", measured=ingest(settings, request, reel))
     except Refused as refusal:
         told = Refusal(code=refusal.code, message=refusal.message, hint=refusal.hint)
         return Reply(kind="refused", refused=told)
@@ -157,10 +152,10 @@ def answer(settings: Settings, line: str) -> Reply:
 def main(data: Path) -> int:
     """Answer line by line until standard input ends, as it does when the studio goes away."""
     _bound()
-    settings = Settings(data=data)
+    settings, reel = Settings(data=data), Reel()
     for line in sys.stdin:
         try:
-            reply = answer(settings, line)
+            reply = answer(settings, line, reel)
         except OSError as error:
             # The store's own disk is full or gone: no fault of this file, and the import stops on it.
             print(json.dumps({"disk": error.strerror or "the disk does not answer"}), flush=True)

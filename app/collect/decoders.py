@@ -13,6 +13,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from app.collect.decode_child import Measured, Reply, Request
+from app.collect.frames import FrameWish
+from app.collect.masks import MaskWish
 from app.collect.refusals import Refused
 from app.config import ROOT, Settings
 from app.errors import Unavailable
@@ -24,6 +26,10 @@ END_S = 2.0
 LEAVE_OUT = "Leave it out, or open it in an image program and save it again as PNG."
 
 
+class Stuck(Refused):
+    """A file that took its decoder along: it crashed, or was ended after too long."""
+
+
 class Decoder:
     """One child at a time; the next one starts when a file has killed the last."""
 
@@ -31,6 +37,7 @@ class Decoder:
         self._settings = settings
         self._time_limit_s = time_limit_s
         self._process: subprocess.Popen[str] | None = None
+        self.film: Path | None = None
 
     @property
     def pid(self) -> int | None:
@@ -43,20 +50,21 @@ class Decoder:
         Raises Unavailable when the studio's own disk is full or no child can be started.
         """
         process = self._living()
+        self.film = request.path if request.frame else self.film
         line = self._ask(process, json.dumps(request.model_dump()) + "\n")
         if line is None:
-            raise Refused("F01", f"{request.name} took longer than {self._time_limit_s:.0f} s to decode.", LEAVE_OUT)
+            raise Stuck("F01", f"{request.name} took longer than {self._time_limit_s:.0f} s to decode.", LEAVE_OUT)
         if not line.endswith("\n"):
             process.kill()
             code = process.wait()
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
             log.warning("a decoding child ended with %s", how)
-            raise Refused("F01", f"{request.name} crashed the image decoder ({how}).", LEAVE_OUT)
+            raise Stuck("F01", f"{request.name} crashed the image decoder ({how}).", LEAVE_OUT)
         return _read(line)
 
     def close(self) -> None:
         """End the child: its input closes, and force follows when that is not heeded."""
-        process, self._process = self._process, None
+        process, self._process, self.film = self._process, None, None
         if process is None:
             return
         if process.stdin:
@@ -141,11 +149,25 @@ class Decoders:
         self._free = threading.Condition()
         self._closed = threading.Event()
 
-    def measure(self, path: Path, name: str, *, as_mask: tuple[int, int] | None = None) -> Measured:
+    def measure(self, path: Path, name: str, *, as_mask: MaskWish | None = None) -> Measured:
         """Have a file decoded by the next free child. Raises as Decoder.measure does."""
         request = Request.of(path, name, as_mask=as_mask)
         with self._lent() as decoder:
             return decoder.measure(request)
+
+    def frame(self, path: Path, name: str, wish: FrameWish) -> Measured:
+        """Have one frame of an animation composed and published under a name. Raises as Decoder.measure does.
+
+        Frames that are asked for in order are composed once each, by the child that has the animation open.
+        """
+        with self._lent(path) as decoder:
+            return decoder.measure(Request.of(path, name, frame=wish))
+
+    @property
+    def open_films(self) -> list[Path]:
+        """The animations that idle children have open, one name for each child."""
+        with self._free:
+            return [decoder.film for decoder in self._idle if decoder.film is not None]
 
     def rest(self) -> None:
         """End the children that nobody uses; they start again when needed."""
@@ -161,12 +183,13 @@ class Decoders:
         self.rest()
 
     @contextmanager
-    def _lent(self) -> Iterator[Decoder]:
+    def _lent(self, film: Path | None = None) -> Iterator[Decoder]:
         with self._free:
             self._free.wait_for(lambda: self._idle or self._closed.is_set())
             if self._closed.is_set():
                 raise Unavailable("LoRA Studio is closing.", "Start it again; the import goes on then.")
-            decoder = self._idle.pop()
+            decoder = min(reversed(self._idle), key=lambda each: (each.film != film, each.film is not None))
+            self._idle.remove(decoder)
         try:
             yield decoder
         finally:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from sqlalchemy import Engine
 
@@ -77,7 +78,8 @@ def make(settings: Settings, engine: Engine, demo: Demo) -> int:
             return found.id
         base_id = base.id if base else None
         project_id = projects.create(session, demo.project, demo.purpose, demo.trigger_word, base_id).id
+    batch = str(uuid4())
     for name, data, caption in demo.drawings():
-        take_file(settings, engine, project_id, f"{Path(name).stem}.txt", caption.encode())
-        take_file(settings, engine, project_id, name, data)
+        take_file(settings, engine, project_id, f"{Path(name).stem}.txt", caption.encode(), batch=batch)
+        take_file(settings, engine, project_id, name, data, batch=batch)
     return project_id

@@ -2,9 +2,10 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+from uuid import uuid4
 
 from sqlalchemy import Engine
 
@@ -47,12 +48,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Dropper:
-    """Where dropped files go, and by whom."""
+    """Where dropped files go, and by whom; all files of one `batch` are one step of the history."""
 
     settings: Settings
     engine: Engine
     project_id: int
     by: str = "you"
+    batch: str = field(default_factory=lambda: str(uuid4()))
 
     def take(self, name: str, path: Path, measure: Callable[[Path, str], Measured]) -> Outcome:
         """Take one file of the disk, a picture or a caption; never raises for a bad file."""
@@ -68,7 +70,8 @@ class Dropper:
     def take_picture(self, name: str, measured: Measured) -> Outcome:
         """Put a measured picture into the project, with the caption that came before it."""
         with write(self.engine) as session:
-            row, is_new = images.add(session, self.project_id, new_image(measured, name), None, self.by)
+            arrival = (new_image(measured, name), None)
+            ((row, is_new),) = images.add_many(session, self.project_id, [arrival], self.by, self.batch)
             image_id = row.id
         self._join_waiting(name, image_id)
         notes = measured.notes if is_new else ()
@@ -86,7 +89,7 @@ class Dropper:
             found = owners(alike, name)
             for row in found:
                 if not (row.caption or "").strip():
-                    arrivals.adopt_caption(session, row.id, as_caption(words), self.by)
+                    arrivals.adopt_caption(session, row.id, as_caption(words), self.by, self.batch)
         if not found:
             return Outcome(name, "waiting")
         waiting.unlink(missing_ok=True)
@@ -101,7 +104,7 @@ class Dropper:
         for waiting, words in self._waiting_for(name):
             if row.name == name and not (row.caption or "").strip():
                 with write(self.engine) as session:
-                    arrivals.adopt_caption(session, image_id, as_caption(words), self.by)
+                    arrivals.adopt_caption(session, image_id, as_caption(words), self.by, self.batch)
             waiting.unlink(missing_ok=True)
             return
 
@@ -143,10 +146,10 @@ def refused(name: str, refusal: Invalid) -> Outcome:
 
 
 def take_file(
-    settings: Settings, engine: Engine, project_id: int, name: str, data: bytes, *, by: str = "you"
+    settings: Settings, engine: Engine, project_id: int, name: str, data: bytes, *, batch: str = ""
 ) -> Outcome:
     """Take the bytes of one file in this very process, for what we made ourselves; never raises for a bad file."""
-    dropper = Dropper(settings, engine, project_id, by)
+    dropper = Dropper(settings, engine, project_id, batch=batch or str(uuid4()))
     try:
         if is_caption(name):
             return dropper.take_caption(read_words(data, name))

@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -38,15 +38,16 @@ def read_file(path: Path, limit_bytes: int) -> bytes:
         return file.read(limit_bytes + 1)
 
 
-def files_in(path: Path) -> Iterator[Path]:
+def files_in(path: Path, on_unreadable: Callable[[OSError], None] = lambda _: None) -> Iterator[Path]:
     """Yield the files under a folder in a stable order; hidden ones and links to folders are passed over.
 
-    Raises OSError when the folder itself cannot be read.
+    A folder inside that cannot be read is told by the error that names it. Raises OSError for the folder itself.
     """
 
     def refuse(error: OSError) -> None:
         if error.filename == os.fspath(path):
             raise error
+        on_unreadable(error)
 
     for folder, folders, names in os.walk(path, onerror=refuse, followlinks=False):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -74,16 +75,30 @@ class Found:
         return "/".join(parts) or "unnamed"
 
 
-def found_under(paths: list[Path]) -> list[Found]:
+@dataclass(frozen=True)
+class Listing:
+    """The files that paths name, and the folders among them that cannot be read, each with the reason."""
+
+    found: list[Found]
+    unreadable: list[tuple[Found, str]]
+
+
+def found_under(paths: list[Path]) -> Listing:
     """List the files that the paths name: files as given, folders walked. Raises OSError for what is not there.
 
     Names begin inside the folder; where several paths are given, with the folder's own name.
     """
     found: dict[PurePosixPath, Found] = {}
+    unreadable: list[tuple[Found, str]] = []
     for number, path in enumerate(paths):
+        head = PurePosixPath(path.name) if len(paths) > 1 else PurePosixPath()
         if path.is_dir():
-            head = PurePosixPath(path.name) if len(paths) > 1 else PurePosixPath()
-            rels = [(head / file.relative_to(path).as_posix(), file) for file in files_in(path)]
+            errors: list[OSError] = []
+            rels = [(_rel(head, file, path), file) for file in files_in(path, errors.append)]
+            for error in errors:
+                folder = Path(error.filename)
+                reason = error.strerror or type(error).__name__
+                unreadable.append((Found(_rel(head, folder, path), folder), reason))
         elif os.path.lexists(path):
             rels = [(PurePosixPath(path.name), path)]
         else:
@@ -92,4 +107,8 @@ def found_under(paths: list[Path]) -> list[Found]:
             # Folders of one name in two places are two folders.
             free = rel if rel not in found else PurePosixPath(str(number + 1)) / rel
             found[free] = Found(free, file)
-    return list(found.values())
+    return Listing(list(found.values()), unreadable)
+
+
+def _rel(head: PurePosixPath, inner: Path, root: Path) -> PurePosixPath:
+    return head / inner.relative_to(root).as_posix()

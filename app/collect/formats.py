@@ -1,11 +1,9 @@
 """Which picture formats come in, how they are told apart, and what is said of those that do not."""
 
-import importlib
-from dataclasses import dataclass
-from functools import cache
 from pathlib import PurePath
 
 from app.collect.refusals import Refused
+from app.contract.extra_formats import missing_for
 
 EXTENSIONS = {
     "PNG": "png",
@@ -41,52 +39,18 @@ SUFFIXES = {
     ".hif": "heic",
     ".jxl": "jxl",
 }
+STILL_BRANDS = (b"avif", b"avis", b"hei", b"hev", b"mif1", b"msf1")
 TAKEN = "PNG, JPEG, WebP, GIF, BMP, TIFF and AVIF"
 NOT_TAKEN = {
-    "film": (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".gifv"),
+    "video": (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".gifv"),
     "camera raw": (".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".raf", ".rw2", ".pef"),
     "drawing": (".svg", ".psd", ".kra", ".xcf", ".clip", ".ai", ".eps", ".ico", ".tga", ".jp2", ".exr", ".hdr", ".qoi"),
 }
 WAYS_OUT = {
-    "film": "Save the frames you want as PNG, then add those.",
+    "video": "Save the frames you want as PNG with a video program, or a scene as animated WebP, then add those.",
     "camera raw": "Develop it to JPEG or PNG, then add that.",
     "drawing": "Save it as PNG, then add that.",
 }
-
-
-@dataclass(frozen=True)
-class Optional:
-    """A format whose decoder a person installs by hand: its package, its module, and how its files begin."""
-
-    label: str
-    package: str
-    module: str
-    heads: tuple[bytes, ...]
-    at: int = 0
-
-
-HEIC_BRANDS = tuple(
-    b"ftyp" + brand for brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-)
-OPTIONAL = (
-    Optional("HEIC", "pillow-heif", "pillow_heif", HEIC_BRANDS, at=4),
-    Optional("JPEG XL", "pillow-jxl-plugin", "pillow_jxl", (b"\xff\x0a", b"\x00\x00\x00\x0cJXL ")),
-)
-
-
-@cache
-def with_optional_decoders() -> tuple[str, ...]:
-    """Let Pillow read what installed extra decoders can, and return the labels of those formats."""
-    found = []
-    for extra in OPTIONAL:
-        try:
-            module = importlib.import_module(extra.module)
-        except ImportError:
-            continue
-        if hasattr(module, "register_heif_opener"):
-            module.register_heif_opener()
-        found.append(extra.label)
-    return tuple(found)
 
 
 def is_picture(name: str) -> bool:
@@ -103,27 +67,39 @@ def has_lying_name(name: str, container: str) -> bool:
 def left_out(name: str) -> Refused | None:
     """Why a file that people take for a picture is left out by its name; None for what has nothing to do with us."""
     suffix = PurePath(name).suffix.lower()
-    for kind, suffixes in NOT_TAKEN.items():
-        if suffix in suffixes:
-            return Refused("F03", f"{name} is a {kind} file, which is not taken in.", WAYS_OUT[kind])
-    return None
+    kind = next((kind for kind, suffixes in NOT_TAKEN.items() if suffix in suffixes), None)
+    return _not_taken(name, kind) if kind else None
+
+
+def _not_taken(name: str, kind: str) -> Refused:
+    return Refused("F03", f"{name} is a {kind} file, which is not taken in.", WAYS_OUT[kind])
 
 
 def unidentified(name: str, data: bytes) -> Refused:
     """Say of bytes that no decoder knows what they are, as far as can be told."""
-    for extra in OPTIONAL:
-        if data[extra.at :].startswith(extra.heads):
-            return Refused(
-                "F03",
-                f"{name} is a {extra.label} image; its decoder is not installed.",
-                f"Run pip install {extra.package} in LoRA Studio's .venv and start it again, or save it as PNG.",
-            )
-    reason = _what_it_is(data[:512].lstrip())
+    if missing := missing_for(data):
+        return Refused(
+            "F03",
+            f"{name} is a {missing.label} image; its decoder is not installed.",
+            f"Run pip install {missing.package} in LoRA Studio's .venv and start it again, or save it as PNG.",
+        )
+    head = data[:512].lstrip()
+    if _is_video(head):
+        return _not_taken(name, "video")
+    if refusal := left_out(name):
+        return refusal
     return Refused(
         "F01",
-        f"{name} cannot be read as an image: {reason}.",
+        f"{name} cannot be read as an image: {_what_it_is(head)}.",
         "Open it in an image program and save it again as PNG or JPEG.",
     )
+
+
+def _is_video(head: bytes) -> bool:
+    """Whether the bytes begin like an MP4, MOV, WebM, MKV, AVI or MPEG; HEIC and AVIF begin like the first, too."""
+    is_container = head[4:8] in (b"ftyp", b"moov", b"mdat") and not head[8:12].startswith(STILL_BRANDS)
+    is_avi = head.startswith(b"RIFF") and head[8:12] == b"AVI "
+    return is_container or is_avi or head.startswith((b"\x1aE\xdf\xa3", b"\0\0\x01\xba"))
 
 
 def _what_it_is(head: bytes) -> str:
@@ -136,6 +112,6 @@ def _what_it_is(head: bytes) -> str:
         return "it is a PDF document"
     if head.startswith(b"PK\x03\x04"):
         return "it is a zip archive"
-    if head[4:8] == b"ftyp" or head.startswith(b"\x1aE\xdf\xa3"):
-        return "it is a film"
+    if head[4:8] == b"ftyp":
+        return "it is a damaged HEIC or AVIF image"
     return "its bytes are of no known image format"

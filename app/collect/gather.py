@@ -8,6 +8,7 @@ from app.collect.decode_child import Measured
 from app.collect.decoders import Decoders
 from app.collect.entries import Entry
 from app.collect.files import Found, read_file
+from app.collect.masks import MaskWish
 from app.collect.pictures import Note
 from app.collect.refusals import Refused
 from app.collect.sidecars import ENCODING_LABELS, MAX_CAPTION_BYTES, Words, read_words
@@ -183,6 +184,7 @@ def _mask(found: Found | None, picture: Measured, decoders: Decoders) -> tuple[M
     if found is None:
         return None, ()
     try:
-        return decoders.measure(found.path, found.shown, as_mask=(picture.width_px, picture.height_px)), ()
+        wish = MaskWish(width_px=picture.width_px, height_px=picture.height_px, fills=True)
+        return decoders.measure(found.path, found.shown, as_mask=wish), ()
     except Refused as refusal:
         return None, (Note("F01", f"Its mask is left out: {refusal.words}"),)

@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Lock
 from typing import Literal
-from uuid import uuid4
+from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from filelock import FileLock, Timeout
 from sqlalchemy import Engine
 
+from app.collect.decode_child import Measured
 from app.collect.decoders import Decoders
 from app.collect.dropped import OUTCOME_LABELS, Dropper, Outcome, as_item, take_file
 from app.collect.fetch import Fetch
 from app.collect.jobs import Job, Tell
+from app.collect.masks import MaskWish
 from app.collect.plans import Workshop
 from app.collect.sources import DropSource, Source, ZipSource, source_of
 from app.config import Settings
@@ -227,9 +229,14 @@ class ImportJobs:
             finally:
                 shutil.rmtree(workshop.folder / "files", ignore_errors=True)
 
-    def take_dropped(self, project_id: int, name: str, path: Path, batch: str = "") -> Outcome:
-        """Take one file that a browser sent; what became of it stands in the report of its batch."""
-        outcome = Dropper(self._settings, self._engine, project_id).take(name, path, self._decoders.measure)
+    def take_dropped(self, project_id: int, name: str, path: Path, batch: str = "", step: str = "") -> Outcome:
+        """Take one file that a browser sent; what became of it stands in the report of its batch.
+
+        All files of a batch, or without one of a `step`, are one step of the history.
+        """
+        step = str(uuid5(NAMESPACE_URL, f"drop:{project_id}:{batch}")) if batch else step or str(uuid4())
+        dropper = Dropper(self._settings, self._engine, project_id, batch=step)
+        outcome = dropper.take(name, path, self._decoders.measure)
         if batch:
             source = DropSource(batch=batch).model_dump_json()
             with write(self._engine) as session:
@@ -237,6 +244,10 @@ class ImportJobs:
                 imports.add_items(session, row.id, [as_item(outcome)])
                 imports.set_total(session, row.id, row.total + 1)
         return outcome
+
+    def take_mask(self, name: str, path: Path, wish: MaskWish) -> Measured:
+        """Have a mask file that a browser sent decoded by a child, and keep it. Raises Refused, Unavailable."""
+        return self._decoders.measure(path, name, as_mask=wish)
 
     def staging(self) -> Path:
         """A new path for a file that a browser sends."""

@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID, uuid5
 
 from sqlalchemy import Engine
@@ -59,7 +59,7 @@ class Job:
             with write(self.engine) as session:
                 done = imports.done_names(session, self.row.id)
                 imports.set_total(session, self.row.id, len({task.name for task in made.tasks} | done))
-            self._work([task for task in made.tasks if task.name not in done], len(made.tasks))
+            self._work(replace(made, tasks=[task for task in made.tasks if task.name not in done]), len(made.tasks))
         except (AppError, OSError) as error:
             if self.is_over():
                 # Its decoders were taken away because it is to end: that is no failure.
@@ -69,18 +69,34 @@ class Job:
         return True
 
     def retry(self, names: Sequence[str]) -> None:
-        """Try some files once more; those that are no longer there keep their row."""
+        """Try some files once more; those that are no longer there keep their row.
+
+        What lies in a folder that could not be read before, and can be now, is added to the report.
+        """
         with read(self.engine) as session:
             rows = imports.refused_names(session, self.row.id)
+            done = imports.done_names(session, self.row.id)
         again = {name: item_id for name, item_id in rows.items() if name in set(names)}
-        made: Plan = plan(read_source(self.row.source), self.workshop)
-        tasks = [task for task in made.tasks if task.name in again]
-        for batch in self._gathered(tasks):
+        made = plan(read_source(self.row.source), self.workshop)
+        for batch in self._gathered(replace(made, tasks=[task for task in made.tasks if task.name in again])):
             self._settle(batch)
             write_down(self.engine, self.target, batch, again)
+        here = {task.name for task in made.tasks}
+        for folder, item_id in again.items():
+            inside = [task for task in made.tasks if task.name.startswith(f"{folder}/") and task.name not in done]
+            if folder not in here and inside:
+                self._open(replace(made, tasks=inside), folder, item_id)
 
-    def _work(self, tasks: Sequence[Task], total: int) -> None:
-        for batch in self._gathered(tasks):
+    def _open(self, made: Plan, folder: str, item_id: int) -> None:
+        """Take in what lies in a folder that can be read now."""
+        self._work(made, len(made.tasks))
+        words = f"It can be read now; its {len(made.tasks)} files are in this report."
+        with write(self.engine) as session:
+            imports.change_item(session, item_id, NewItem(folder, "known", "", words))
+            imports.set_total(session, self.row.id, imports.get(session, self.row.id).done)
+
+    def _work(self, made: Plan, total: int) -> None:
+        for batch in self._gathered(made):
             self._settle(batch)
             items = write_down(self.engine, self.target, batch)
             if self.tell:
@@ -91,12 +107,13 @@ class Job:
         named = [(each.new.sha256, each.new.extension) for each in batch if each.new is not None]
         blobs.settle(self.workshop.settings, named)
 
-    def _gathered(self, tasks: Sequence[Task]) -> Iterator[list[Gathered]]:
+    def _gathered(self, made: Plan) -> Iterator[list[Gathered]]:
         """Batches in the order of the tasks, each as soon as it is full or has waited long enough."""
         batch: list[Gathered] = []
         since = time.monotonic()
-        with ThreadPoolExecutor(self.workshop.decoders.size, thread_name_prefix="gather") as lanes:
-            for gathered in _in_order(lanes, tasks, self.is_over):
+        width = 1 if made.is_in_turn else self.workshop.decoders.size
+        with ThreadPoolExecutor(width, thread_name_prefix="gather") as lanes:
+            for gathered in _in_order(lanes, made.tasks, self.is_over):
                 batch.append(gathered)
                 if len(batch) >= BATCH or time.monotonic() - since > BATCH_S:
                     yield batch

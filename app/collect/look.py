@@ -16,7 +16,10 @@ LAYOUTS_TOLD = 12
 
 @dataclass(frozen=True)
 class FolderLook:
-    """What a folder or archive holds; nothing has been copied yet. `layouts` are datasets of other tools, in words."""
+    """What a folder or archive holds; nothing has been copied yet. `layouts` are datasets of other tools, in words.
+
+    `unreadable` names the folders inside that cannot be read.
+    """
 
     path: Path
     pictures: int
@@ -24,6 +27,7 @@ class FolderLook:
     others: int
     size_bytes: int
     layouts: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
 
     @property
     def is_archive(self) -> bool:
@@ -50,7 +54,8 @@ def look(path: Path) -> FolderLook:
     if not path.is_dir():
         reason = "is a file" if path.exists() else "does not exist"
         raise Invalid(f"{path} {reason}.", "Give the path of a folder with images, or of a zip archive.", field="path")
-    found = found_under([path])
+    listing = found_under([path])
+    found = listing.found
     names = [each.rel.name for each in found]
     pictures = [each for each in found if is_picture(each.rel.name)]
     captions = sum(map(is_caption, names))
@@ -61,6 +66,7 @@ def look(path: Path) -> FolderLook:
         others=len(found) - len(pictures) - captions,
         size_bytes=sum(_size_of(each.path) for each in pictures),
         layouts=layouts.read(found, path.name).layouts[:LAYOUTS_TOLD],
+        unreadable=tuple(folder.shown_rel for folder, _ in listing.unreadable),
     )
 
 

@@ -5,11 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from app.collect.bars import bar_shares
+
 SIDE_PX = 512
 TILES = 8
 DARK = 16
 LIGHT = 239
 EQUAL = 2
+BLOCK_PX = 8
+BLOCKED_PX = 768
+LEAST_BLOCKED_PX = 192
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,7 @@ class Measures:
     dark_share: float
     light_share: float
     flatness: float
+    bars: tuple[float, float, float, float]
 
 
 def measure(image: Image.Image) -> Measures:
@@ -34,7 +40,26 @@ def measure(image: Image.Image) -> Measures:
         dark_share=round(float((pixels < DARK).mean()), 4),
         light_share=round(float((pixels > LIGHT).mean()), 4),
         flatness=_flatness(pixels),
+        bars=bar_shares(image),
     )
+
+
+def blocking(image: Image.Image) -> float:
+    """Measure how visible the 8-pixel blocks of a JPEG are, as it stands in the file: about 1 where they are not.
+
+    It is the mean step between neighbours across the blocks' edges over the mean of all, in the middle of the picture.
+    """
+    width, height = (min(side, BLOCKED_PX) // BLOCK_PX * BLOCK_PX for side in image.size)
+    if min(width, height) < LEAST_BLOCKED_PX:
+        return 0.0
+    left, top = (
+        (side - part) // 2 // BLOCK_PX * BLOCK_PX for side, part in zip(image.size, (width, height), strict=True)
+    )
+    grey = np.asarray(image.crop((left, top, left + width, top + height)).convert("L"), dtype=np.int16)
+    across, down = np.abs(np.diff(grey, axis=1)), np.abs(np.diff(grey, axis=0))
+    everywhere = float(across.mean() + down.mean())
+    at_edges = float(across[:, BLOCK_PX - 1 :: BLOCK_PX].mean() + down[BLOCK_PX - 1 :: BLOCK_PX].mean())
+    return round(at_edges / everywhere, 3) if everywhere else 0.0
 
 
 def _sharpness(pixels: "np.ndarray[tuple[int, int], np.dtype[np.int16]]") -> float:

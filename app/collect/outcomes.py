@@ -15,7 +15,7 @@ from app.store.arrivals import KnownWords
 from app.store.db import write
 from app.store.images import NewImage
 from app.store.imports import NewItem
-from app.store.models import Image, ImportItem
+from app.store.models import Image, ImportItem, ItemOutcome
 
 QUESTION_CODE = "Q-caption"
 PROMPT_ORIGIN = "prompt in the file"
@@ -114,7 +114,9 @@ def _refused(each: Gathered) -> NewItem:
     refusal = each.refusal
     if refusal is None:
         return NewItem(each.name, "refused", "stopped", "Nothing is known of it.", "Try it again.", path=each.path)
-    return NewItem(each.name, "refused", refusal.code, refusal.message, refusal.hint, path=each.path)
+    # A frame that looks like one that is here is nothing that went wrong.
+    outcome: ItemOutcome = "known" if refusal.code == "alike" else "refused"
+    return NewItem(each.name, outcome, refusal.code, refusal.message, refusal.hint, path=each.path)
 
 
 def _taken(each: Gathered, image: Image, is_new: bool, known: KnownWords) -> NewItem:

@@ -8,16 +8,17 @@ from io import BytesIO
 from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from app.collect.facts import PictureFacts, conversions
-from app.collect.formats import EXTENSIONS, SUFFIXES, TAKEN, has_lying_name, unidentified, with_optional_decoders
-from app.collect.measures import measure
+from app.collect.formats import EXTENSIONS, SUFFIXES, TAKEN, has_lying_name, unidentified
+from app.collect.measures import blocking, measure
 from app.collect.phash import hashes
 from app.collect.prompts import embedded_prompt
 from app.collect.refusals import Code, Refused
-from app.contract.pixels import UNREADABLE, upright_rgb
+from app.contract.pixels import UNREADABLE, open_picture, upright_rgb
 from app.contract.recipe import Recipe
 
 PICTURE_SUFFIXES = frozenset(SUFFIXES)
 MAX_PIXELS = 100_000_000
+BLOCKY = ("JPEG", "MPO")
 MANY_PIXELS = 89_478_485
 MAX_BYTES = 200_000_000
 MAX_SIDE_PX = 65_000
@@ -79,7 +80,7 @@ def read_picture(data: bytes, name: str) -> Picture:
     except MemoryError as error:
         raise Refused("F07", f"{name} needs more memory than an image may have here.", SCALE_DOWN) from error
     except UNREADABLE as error:
-        raise Refused("F01", f"{name} cannot be read as an image: {_reason(error)}.", SAVE_AGAIN) from error
+        raise Refused("F01", f"{name} cannot be read as an image: {reason(error)}.", SAVE_AGAIN) from error
     return _picture(data, name, upright, facts)
 
 
@@ -107,12 +108,11 @@ def _picture(data: bytes, name: str, upright: Image.Image, facts: PictureFacts) 
 
 def _decode(data: bytes, name: str) -> tuple[Image.Image, PictureFacts]:
     """The upright picture as 8-bit sRGB, and the facts that the encoded file alone can tell."""
-    with_optional_decoders()
     with warnings.catch_warnings():
         # Pillow warns of much that the picture itself shows to be harmless; our own caps are the ones that decide.
         warnings.simplefilter("ignore")
-        with Image.open(BytesIO(data)) as opened:
-            _check_header(opened, name)
+        with open_picture(BytesIO(data)) as opened:
+            check_header(opened, name)
             frames = int(getattr(opened, "n_frames", 1))
             opened.seek(0)
             profile, orientation = _profile(opened), _orientation(opened)
@@ -126,12 +126,14 @@ def _decode(data: bytes, name: str) -> tuple[Image.Image, PictureFacts]:
                 has_alpha=opened.has_transparency_data,
                 uses_alpha=_uses_alpha(opened),
                 profile=profile,
+                blocking=blocking(opened) if opened.format in BLOCKY else 0.0,
                 prompt=embedded_prompt(opened.info),
             )
             return upright_rgb(opened, Recipe()), facts
 
 
-def _check_header(opened: ImageFile.ImageFile, name: str) -> None:
+def check_header(opened: ImageFile.ImageFile, name: str) -> None:
+    """Refuse by what the header says alone. Raises Refused."""
     container = opened.format or "picture"
     if container not in EXTENSIONS:
         raise Refused("F03", f"{name} is a {container} file, which is not taken in.", f"Save it as one of {TAKEN}.")
@@ -190,7 +192,8 @@ def notes_on(name: str, facts: PictureFacts, pixels: int) -> tuple[Note, ...]:
     return tuple(notes)
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
+    """Why a picture cannot be read, as the end of a sentence."""
     text = _tail(error)
     return f"it is cut off ({text})" if "truncated" in text.lower() else f"it is damaged ({text})"
 

@@ -11,13 +11,15 @@ from app.collect.archives import LISTS, free_name
 from app.collect.decoders import Decoders
 from app.collect.entries import Entry, Leftover
 from app.collect.fetch import Fetch, UrlTask
-from app.collect.files import Found, found_under
+from app.collect.files import Found, Listing, found_under
+from app.collect.films import frame_tasks
 from app.collect.gather import EntryTask, Gathered, RefusedTask, Task
 from app.collect.pictures import PICTURE_SUFFIXES
+from app.collect.refusals import Refused
 from app.collect.sidecars import CAPTION_SUFFIXES, Words
-from app.collect.sources import PathSource, ProjectSource, Source, UrlSource, ZipSource
+from app.collect.sources import FramesSource, PathSource, ProjectSource, Source, UrlSource, ZipSource
 from app.config import Settings
-from app.store import arrivals
+from app.store import animations, arrivals
 from app.store.db import read
 from app.store.images import NewCaption, NewImage
 
@@ -26,10 +28,14 @@ READ_BY_NAME = PICTURE_SUFFIXES | set(CAPTION_SUFFIXES) | set(LISTS)
 
 @dataclass(frozen=True)
 class Plan:
-    """The files of an import in their order, and the layouts of other tools that were recognised."""
+    """The files of an import in their order, and the layouts of other tools that were recognised.
+
+    With `is_in_turn` each is done once the one before it is: they share a child that goes on where it is.
+    """
 
     tasks: Sequence[Task]
     layouts: tuple[str, ...] = ()
+    is_in_turn: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,8 @@ def plan(source: Source, workshop: Workshop) -> Plan:
     match source:
         case PathSource():
             root_name = source.paths[0].name if len(source.paths) == 1 else ""
-            made = _of_files(found_under(source.paths), root_name, (), workshop)
+            listing = found_under(source.paths)
+            made = _of_files(listing.found, root_name, _unreadable(listing), workshop)
             return Plan([*_by_hand(source.paths, workshop), *made.tasks], made.layouts)
         case ZipSource():
             unpacked = archives.unpack(source.path, workshop.folder / "files", source.name)
@@ -60,6 +67,10 @@ def plan(source: Source, workshop: Workshop) -> Plan:
             with read(workshop.engine) as session:
                 copies = arrivals.copies(session, source.project_id)
             return Plan([_copy_task(number, new, caption) for number, (new, caption) in enumerate(copies, 1)])
+        case FramesSource():
+            with read(workshop.engine) as session:
+                parents = animations.by_id(session, [clip.image_id for clip in source.clips])
+            return Plan(frame_tasks(source, parents, workshop.decoders, workshop.settings), is_in_turn=True)
         case _:
             return Plan([])
 
@@ -75,6 +86,15 @@ def _by_hand(paths: Sequence[Path], workshop: Workshop) -> list[Task]:
     """Files that were named one by one are opened whatever they are called."""
     odd = [path for path in paths if path.suffix.lower() not in READ_BY_NAME and not path.is_dir()]
     return [EntryTask(Entry(Found(PurePosixPath(path.name), path)), workshop.decoders) for path in odd]
+
+
+def _unreadable(listing: Listing) -> list[Leftover]:
+    """Folders that cannot be read: what is in them is not known, so that each is a row of its own."""
+    hint = "Let LoRA Studio read it, then try it again."
+    return [
+        Leftover(found, Refused("F01", f"The folder {found.shown} cannot be read: {reason}.", hint))
+        for found, reason in listing.unreadable
+    ]
 
 
 def _numbered(leftovers: Sequence[Leftover]) -> list[RefusedTask]:

@@ -4,7 +4,9 @@ from typing import Literal
 
 from app.errors import Invalid
 
-Code = Literal["", "F01", "F02", "F03", "F05", "F06", "F07", "F08", "F09", "F10", "U01", "Q-caption", "stopped"]
+Code = Literal[
+    "", "F01", "F02", "F03", "F05", "F06", "F07", "F08", "F09", "F10", "U01", "Q-caption", "alike", "stopped"
+]
 CODE_LABELS: dict[str, str] = {
     "": "nothing to note",
     "F01": "cannot be read",
@@ -18,6 +20,7 @@ CODE_LABELS: dict[str, str] = {
     "F10": "caption text",
     "U01": "address",
     "Q-caption": "two captions",
+    "alike": "nearly the same frame",
     "stopped": "import stopped",
 }
 

@@ -96,6 +96,37 @@ class ProjectSource(BaseModel):
         return f"project {self.name}"
 
 
+class Clip(BaseModel):
+    """An animation whose frames come in: the image, its original, and what the frames' names begin with."""
+
+    model_config = ConfigDict(frozen=True)
+
+    image_id: int
+    name: str
+    sha256: str
+    extension: str
+    frames: int
+    stem: str
+
+
+class FramesSource(BaseModel):
+    """Frames of the project's own animations: of each every n-th from the first on, `most` are looked at."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["frames"] = "frames"
+    clips: tuple[Clip, ...]
+    every: int = 1
+    most: int = 100
+    skips_alike: bool = True
+    takes_caption: bool = False
+
+    @property
+    def label(self) -> str:
+        """What a person calls it."""
+        return f"frames of {self.clips[0].name}" if len(self.clips) == 1 else f"frames of {len(self.clips)} animations"
+
+
 class DropSource(BaseModel):
     """Files that a browser sent one by one; `batch` is its word for all of one drop."""
 
@@ -110,7 +141,7 @@ class DropSource(BaseModel):
         return "files dropped on the page"
 
 
-Source = PathSource | ZipSource | UrlSource | ProjectSource | DropSource
+Source = PathSource | ZipSource | UrlSource | ProjectSource | FramesSource | DropSource
 _ADAPTER: TypeAdapter[Source] = TypeAdapter(Annotated[Source, Field(discriminator="kind")])
 
 

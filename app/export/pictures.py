@@ -4,7 +4,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from app.contract.pixels import UNREADABLE, mask_pixels, open_rgb
+from app.contract.pixels import UNREADABLE, mask_pixels, open_picture, open_rgb
 from app.contract.recipe import Recipe
 from app.errors import Invalid, NotFound
 from app.export.layout import Item, PictureFormat
@@ -28,7 +28,7 @@ def is_ready(item: Item) -> bool:
 
     Camera metadata may hold a place and a name, so that a picture with it is written anew. Raises one of UNREADABLE.
     """
-    with Image.open(item.original) as image:
+    with open_picture(item.original) as image:
         return (
             image.mode == "RGB"
             and not reshapes(item.row.recipe)

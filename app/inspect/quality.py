@@ -17,6 +17,8 @@ BLURRED = 100.0
 FLAT_ART_SHARE = 0.85
 DARK, LIGHT = 0.08, 0.96
 EVEN_SHARE = 0.995
+LEAST_BAR_SHARE = 0.02
+BLOCKY = 1.3
 WRITING = frozenset({"watermark", "signature", "text", "logo", "web address", "web_address", "artist name"})
 
 
@@ -32,7 +34,7 @@ def upscaled(facts: Facts) -> Iterator[Finding]:
                 row.name,
                 f"{_size(row)} is smaller than its bucket {place.bucket.width}×{place.bucket.height}: "
                 f"pixels are invented ({scale:.1f} times larger).",
-                "Use a larger original or a lower resolution.",
+                "Use a larger original or a lower resolution, or switch off “Enlarge small images” when you train.",
                 row.id,
                 "Q01",
                 facts.page("buckets"),
@@ -109,6 +111,41 @@ def badly_lit(facts: Facts) -> Iterator[Finding]:
         if words:
             fix = "Look at it; keep it if it should be so."
             yield Finding("badly-lit", "hint", row.name, words, fix, row.id, "Q04", image_page(row))
+
+
+def bars(facts: Facts) -> Iterator[Finding]:
+    """An image with even bars at its sides that no crop takes away; bars are learned as part of the picture."""
+    for row, found in facts.measured():
+        if row.recipe.crop is None and max(found.bars) >= LEAST_BAR_SHARE:
+            left, top, right, bottom = found.bars
+            share = 1 - (1 - left - right) * (1 - top - bottom)
+            yield Finding(
+                "bars",
+                "warning",
+                row.name,
+                f"Even bars at its sides take {share:.0%} of it, and they are learned with the rest.",
+                "Trim the bars (T there).",
+                row.id,
+                "Q06",
+                f"/images/{row.id}/polish",
+            )
+
+
+def blocky(facts: Facts) -> Iterator[Finding]:
+    """A JPEG whose blocks show; enlarged ones were measured as they came."""
+    for row, found in facts.measured():
+        if found.blocking > BLOCKY:
+            yield Finding(
+                "blocky",
+                "warning",
+                row.name,
+                f"The blocks of its compression show (steps at their edges are {found.blocking:.1f} times the usual); "
+                "a LoRA learns them.",
+                "Find a better copy; saving it again does not help.",
+                row.id,
+                "Q05",
+                image_page(row),
+            )
 
 
 def writing(facts: Facts) -> Iterator[Finding]:

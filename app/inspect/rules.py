@@ -6,7 +6,7 @@ from app.inspect.amounts import odd_views, too_few
 from app.inspect.files import converted, original_missing, transparent
 from app.inspect.findings import ORDER, Facts, Finding, image_page
 from app.inspect.origins import no_ai, unknown_origin
-from app.inspect.quality import badly_lit, blurred, heavy_crop, upscaled, writing
+from app.inspect.quality import badly_lit, bars, blocky, blurred, heavy_crop, upscaled, writing
 from app.inspect.sameness import alike, alike_caption, copies_on_both_sides, equal_files, same_caption
 
 __all__ = ["RULES", "Facts", "Finding", "inspect"]
@@ -54,6 +54,8 @@ RULES: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     transparent,
     upscaled,
     heavy_crop,
+    bars,
+    blocky,
     blurred,
     writing,
     alike,

@@ -1,6 +1,7 @@
 """Addresses of pictures on the screen; a recipe's look stands in them, so that a change is seen at once."""
 
 from typing import Protocol
+from zlib import crc32
 
 from app.contract.recipe import Recipe, look_key
 
@@ -34,6 +35,11 @@ def picture_url(image: Shown) -> str:
 def stage_url(image: Shown, stage: str) -> str:
     """The large copy at a stage of its recipe: `uncropped`, what a crop box is drawn on, or `turned`, a mask."""
     return f"/media/images/{image.id}/{stage}.webp?v={look_key(image.recipe) or 0}"
+
+
+def shade_url(image: Shown) -> str:
+    """Red over what does not count in a masked loss; the recipe stands in it, since a mask changes no look."""
+    return f"/media/images/{image.id}/shade.png?v={crc32(image.recipe.to_json().encode()):08x}"
 
 
 def _url(image: Shown, folder: str, stage: str) -> str:

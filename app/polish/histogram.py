@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
 
-from app.contract.buckets import Fit, Size, fits
+from app.contract.buckets import Buckets, Fit, Size
 from app.store.recipes import SizedImage
 
 Doubt = Literal["upscaled", "cropped", "few"]
@@ -73,11 +73,11 @@ class Bar:
         return f"{self.bucket.width}x{self.bucket.height}"
 
 
-def histogram(images: Sequence[SizedImage], buckets: tuple[Size, ...], batch: int) -> list[Bar]:
+def histogram(images: Sequence[SizedImage], buckets: Buckets, batch: int) -> list[Bar]:
     """Return the buckets that hold images, tallest shape last."""
     sizes = [image.size for image in images]
     by_sides = {(size.width, size.height): size for size in sizes}
-    found = fits(by_sides.values(), buckets)
+    found = buckets.fits(by_sides.values())
     made = (Place(each, each.upscaled, each.lost > MUCH_LOST) for each in found)
     places = dict(zip(by_sides, made, strict=True))
     held: dict[Size, list[Placed]] = defaultdict(list)

@@ -144,7 +144,7 @@ def snapped(box: Crop, size: Size, buckets: tuple[Size, ...]) -> Crop:
 
 def _whole_px(bucket: Size, width: float, size: Size) -> Size:
     """The size nearest to a width that has the bucket's very aspect, or, in small pictures, nearly so."""
-    step = _reduced(bucket)
+    step = reduced(bucket)
     times = max(1, round(width / step.width))
     while times > 1 and (times * step.width > size.width or times * step.height > size.height):
         times -= 1
@@ -155,7 +155,8 @@ def _whole_px(bucket: Size, width: float, size: Size) -> Size:
     return Size(min(near.width, size.width), min(near.height, size.height))
 
 
-def _reduced(size: Size) -> Size:
+def reduced(size: Size) -> Size:
+    """Return the smallest size of whole pixels with the very same aspect."""
     divisor, rest = size.width, size.height
     while rest:
         divisor, rest = rest, divisor % rest

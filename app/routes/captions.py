@@ -13,16 +13,14 @@ from app.collect.sidecars import MAX_CAPTION_BYTES
 from app.contract.captions import compose
 from app.contract.purposes import PURPOSES
 from app.errors import Unavailable
+from app.frame import Frame, frame_of
 from app.next_step import uncaptioned
 from app.person import Person
-from app.place import Place, place_of, target_of
 from app.polish.addresses import picture_url, thumb_url
 from app.render import is_htmx, page, partial
 from app.store import captions, images, projects
 from app.store.db import read, write
 from app.store.images import ImageRow
-from app.store.models import Project
-from app.store.projects import ProjectCounts
 from app.wiring import Store
 
 router = APIRouter()
@@ -63,23 +61,14 @@ class Words:
     is_conflict: bool = False
 
 
-@dataclass(frozen=True)
-class EditPage:
+@dataclass(frozen=True, kw_only=True)
+class EditPage(Frame):
     """The editor of one picture; the fields of its partials stand here too."""
 
-    project: Project
-    counts: ProjectCounts
-    caption_url: str
-    row: ImageRow
-    position: int
-    total: int
-    previous_id: int | None
-    next_id: int | None
     next_missing_id: int | None
     strip: Sequence[Neighbour]
     picture: str
     labeling: str
-    place: Place
     words: Words
     image_id: int
     repeats: str
@@ -188,23 +177,15 @@ def _words(
 
 
 def _edit_page(session: Session, row: ImageRow, words: Words | None) -> EditPage:
-    project = projects.get(session, row.project_id)
-    previous_id, next_id, position, total = images.neighbours(session, row)
+    frame = frame_of(session, row)
+    project = frame.project
     missing = uncaptioned(session, project.id, row.id) or uncaptioned(session, project.id)
     return EditPage(
-        project=project,
-        counts=projects.counts(session, project.id),
-        caption_url=f"/projects/{project.id}/label",
-        row=row,
-        position=position,
-        total=total,
-        previous_id=previous_id,
-        next_id=next_id,
+        **vars(frame),
         next_missing_id=missing.id if missing and missing.id != row.id else None,
         strip=_strip(session, row),
         picture=picture_url(row),
         labeling=PURPOSES[project.purpose].labeling,
-        place=place_of(row.size, target_of(session, project)),
         words=words or _words(row, project.trigger_word, None),
         image_id=row.id,
         repeats=str(row.repeats),

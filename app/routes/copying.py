@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.collect.pictures import THUMB_SIDE_PX
 from app.contract.buckets import Size, make_buckets, nearest
+from app.frame import Frame, frame_of
 from app.label.filters import FilterError
 from app.person import person_of
 from app.place import target_of
@@ -21,8 +22,6 @@ from app.render import page
 from app.store import images, projects, recipes, tiles
 from app.store.db import read, write
 from app.store.images import ImageRow
-from app.store.models import Project
-from app.store.projects import ProjectCounts
 from app.store.recipes import SizedImage
 from app.table import find
 from app.wiring import LabelDesk, Store
@@ -63,19 +62,15 @@ class Tile:
     height_px: int
 
 
-@dataclass(frozen=True)
-class ChoosePage:
-    """The page to choose parts and images; `tiles` are the first of the `total` images of the scope."""
+@dataclass(frozen=True, kw_only=True)
+class ChoosePage(Frame):
+    """The page to choose parts and images; `tiles` are the first of the `found` images of the scope."""
 
-    project: Project
-    counts: ProjectCounts
-    caption_url: str
-    row: ImageRow
     scope: Scope
     scopes: Sequence[tuple[Scope, str]]
     parts: Sequence[tuple[Part, str, bool]]
     tiles: Sequence[Tile]
-    total: int
+    found: int
     filter_text: str
     filter_error: str = ""
     error: str = ""
@@ -155,19 +150,15 @@ def _in_scope(session: Session, row: ImageRow, scope: Scope) -> list[SizedImage]
 
 def _choose(session: Session, group: Group, error: str = "") -> ChoosePage:
     row, found = group.row, group.images
-    project = projects.get(session, row.project_id)
     sizes: dict[int, Size] = {each.id: each.size for each in found[:SHOWN]}
-    rows = tiles.tile_rows(session, project.id, list(sizes))
+    rows = tiles.tile_rows(session, row.project_id, list(sizes))
     return ChoosePage(
-        project=project,
-        counts=projects.counts(session, project.id),
-        caption_url=f"/projects/{project.id}/label",
-        row=row,
+        **vars(frame_of(session, row)),
         scope=group.scope,
         scopes=SCOPES,
         parts=[(part, PART_LABELS[part], part in _own_parts(row)) for part in PARTS],
         tiles=[_tile(each, sizes[each.id]) for each in rows],
-        total=len(found),
+        found=len(found),
         filter_text=group.filter_text,
         filter_error=group.error,
         error=error,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 from urllib.parse import unquote
+from uuid import uuid4
 
 from fastapi import APIRouter, Form, Header, Request
 from fastapi.concurrency import run_in_threadpool
@@ -20,9 +21,10 @@ from app.errors import AppError, Invalid
 from app.next_step import NextStep, next_step, standing
 from app.polish.addresses import thumb_url
 from app.render import is_htmx, page, partial
-from app.store import alpha, images, projects
+from app.store import alpha, animations, images, projects
 from app.store.alpha import AlphaState
 from app.store.db import read, write
+from app.store.edits import new_step, remove_images
 from app.store.images import ImageRow
 from app.store.models import Project
 from app.store.projects import ProjectCounts
@@ -52,6 +54,7 @@ class Tile:
     repeats: int
     caption: str
     split: Split = "train"
+    frames: int = 1
 
 
 @dataclass(frozen=True)
@@ -153,13 +156,15 @@ async def drop(
     X-Drop is the browser's word for all files of one drop, which share a report.
     """
 
+    step = str(uuid4())
+
     def take(name: str, data: bytes) -> Dropped:
         with read(store) as session:
             projects.get(session, project_id)
         staged = imports.staging()
         try:
             staged.write_bytes(data)
-            outcome = imports.take_dropped(project_id, read_file_name(name), staged, x_drop[:64])
+            outcome = imports.take_dropped(project_id, read_file_name(name), staged, x_drop[:64], step)
         finally:
             staged.unlink(missing_ok=True)
         return _dropped(store, outcome)
@@ -226,7 +231,8 @@ def remove_selected(
     if not image:
         raise Invalid("No image is selected.", "Select one or more, then remove them.")
     with write(store) as session:
-        gone = [images.remove(session, row.id, "you") for row in _of_project(session, project_id, image)]
+        gone = _of_project(session, project_id, image)
+        remove_images(session, new_step(project_id, "you"), [row.id for row in gone])
     if not is_htmx(request):
         return RedirectResponse(f"/projects/{project_id}/images", 303)
     answer = partial(request, "images/removed", {"removed": gone})
@@ -271,8 +277,8 @@ def read_file_name(header: str) -> str:
     return shown_name(unquote(header, errors="replace"))
 
 
-def tile(row: ImageRow) -> Tile:
-    """A picture as the grid shows it."""
+def tile(row: ImageRow, frames: int = 1) -> Tile:
+    """A picture as the grid shows it; an animation with the number of its frames."""
     size = row.size
     scale = min(1.0, THUMB_SIDE_PX / max(size.width, size.height))
     return Tile(
@@ -284,13 +290,16 @@ def tile(row: ImageRow) -> Tile:
         repeats=row.repeats,
         caption=(row.caption or "").strip(),
         split=row.split,
+        frames=frames,
     )
 
 
 def _grid(session: Session, project_id: int, after: int) -> GridPart:
     rows = images.page(session, project_id, after_id=after, limit=PAGE + 1)
     shown = rows[:PAGE]
-    return GridPart(project_id, after, tuple(map(tile, shown)), shown[-1].id if len(rows) > PAGE else None)
+    frames = animations.frame_counts(session, [row.id for row in shown])
+    found = tuple(tile(row, frames.get(row.id, 1)) for row in shown)
+    return GridPart(project_id, after, found, shown[-1].id if len(rows) > PAGE else None)
 
 
 def _alpha(session: Session, project_id: int, is_open: bool) -> AlphaPart:
@@ -343,7 +352,9 @@ def _dropped(store: Store, outcome: Outcome) -> Dropped:
         return Dropped(outcome, OUTCOME_LABELS[outcome.status], None)
     try:
         with read(store) as session:
-            return Dropped(outcome, OUTCOME_LABELS[outcome.status], tile(images.get(session, outcome.image_id)))
+            frames = animations.frame_counts(session, [outcome.image_id]).get(outcome.image_id, 1)
+            found = tile(images.get(session, outcome.image_id), frames)
+            return Dropped(outcome, OUTCOME_LABELS[outcome.status], found)
     except AppError:
         # Somebody took it out again in the meantime.
         return Dropped(outcome, OUTCOME_LABELS[outcome.status], None)

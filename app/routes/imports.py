@@ -84,7 +84,7 @@ class IndexPage:
 
 @dataclass(frozen=True)
 class ShowPage:
-    """The report of an import; the fields of its partials stand here too."""
+    """The report of an import; the fields of its partials stand here too. `query` is the filter that it shows."""
 
     project: Project
     counts: ProjectCounts
@@ -95,6 +95,7 @@ class ShowPage:
     rows: Sequence[Row]
     more: str
     retryable: int
+    query: str = ""
     told: str = ""
     section: str = "images"
     room: str = "imports"
@@ -239,6 +240,7 @@ def _show_page(store: Engine, import_id: int, outcome: str, code: str, after: in
         rows=rows,
         more=more,
         retryable=retryable,
+        query=urlencode({"outcome": outcome, "code": code, "after": after}),
         told=told,
     )
 

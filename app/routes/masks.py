@@ -1,48 +1,58 @@
 """Masks: the page to draw them on, and what becomes of a drawn or chosen mask."""
 
+import shutil
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, File, Form, Request, UploadFile
+from fastapi import APIRouter, Form, Request, UploadFile
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from PIL import Image
+from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from app.collect.blobs import blob_path
+from app.collect.imports import ImportJobs
+from app.collect.masks import MaskWish, share_left_out
 from app.collect.pictures import DISPLAY_SIDE_PX
 from app.config import Settings
 from app.contract.pixels import UNREADABLE
-from app.contract.recipe import turned
+from app.contract.recipe import Recipe, turned, turns_alone
 from app.errors import Invalid
+from app.frame import Frame, frame_of
 from app.person import person_of
 from app.polish import steps
 from app.polish.addresses import stage_url
-from app.polish.masks import checked, put_mask, read_mask, share_left_out, turned_back, turned_mask
+from app.polish.masks import turned_mask
 from app.render import is_htmx, page
-from app.store import images, projects, recipes
+from app.store import images, recipes, subjects
 from app.store.db import read, write
 from app.store.images import ImageRow
-from app.store.models import Project
-from app.store.projects import ProjectCounts
-from app.wiring import OwnSettings, Store
+from app.wiring import Imports, OwnSettings, Store
 
 router = APIRouter()
 
 MAX_MASK_BYTES = 101_000_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class EditPage:
-    """The mask editor; `picture` is the address of what is drawn on, `width_px` and `height_px` its size there."""
+class MaskForm(BaseModel):
+    """A mask for the image as it stood at a revision; `is_drawn` on the turned picture, not on the one that came."""
 
-    project: Project
-    counts: ProjectCounts
-    caption_url: str
-    row: ImageRow
+    mask: UploadFile
+    revision: int
+    is_drawn: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditPage(Frame):
+    """The mask editor; `picture` is the address of what is drawn on, `width_px` and `height_px` its size there.
+
+    `found_by` is the model that has seen a subject, '' for none.
+    """
+
     picture: str
     width_px: int
     height_px: int
     left_out_pct: int
+    found_by: str
     error: str = ""
     section: str = "images"
 
@@ -61,49 +71,57 @@ def put(
     image_id: int,
     store: Store,
     settings: OwnSettings,
-    mask: Annotated[UploadFile, File()],
-    revision: Annotated[int, Form()],
-    is_drawn: Annotated[bool, Form()] = False,
+    imports: Imports,
+    form: Annotated[MaskForm, Form()],
 ) -> Response:
     """Take a mask: one that was drawn on the turned picture, or a file that covers the image as it came."""
     with read(store) as session:
         row = images.get(session, image_id)
     try:
-        name = "The mask" if is_drawn else (mask.filename or "The file")[:100]
-        image = _covering(mask.file.read(), name, row, is_drawn)
+        sha256 = _taken(imports, form.mask, row, form.is_drawn)
     except Invalid as refusal:
         if is_htmx(request):
             raise
         with read(store) as session:
             shown = _edit(session, settings, row, f"{refusal.message} {refusal.hint}")
         return page(request, "masks/edit", shown, 422)
-    sha256 = put_mask(settings, image) if image else None
     with write(store) as session:
-        recipes.set_recipe(session, image_id, steps.masked(row.recipe, sha256), revision, person_of(request))
-    onward = f"/images/{image_id}/polish" if is_drawn else f"/images/{image_id}/mask"
+        recipes.set_recipe(session, image_id, steps.masked(row.recipe, sha256), form.revision, person_of(request))
+    onward = f"/images/{image_id}/polish" if form.is_drawn else f"/images/{image_id}/mask"
     if is_htmx(request):
         return Response(status_code=204, headers={"HX-Redirect": onward})
     return RedirectResponse(onward, 303)
 
 
-def _covering(data: bytes, name: str, row: ImageRow, is_drawn: bool) -> Image.Image | None:
-    image = read_mask(data, name, row.upright)
-    return checked(turned_back(image, row.recipe) if is_drawn else image, row.upright, name)
+def _taken(imports: ImportJobs, mask: UploadFile, row: ImageRow, is_drawn: bool) -> str | None:
+    """Have the mask decoded by a child, and return its hash; None for one that is white all over, which is no mask."""
+    name = "The mask" if is_drawn else (mask.filename or "The file")[:100]
+    wish = MaskWish(
+        width_px=row.width_px,
+        height_px=row.height_px,
+        turns=turns_alone(row.recipe) if is_drawn else Recipe(),
+    )
+    path = imports.staging()
+    try:
+        with path.open("wb") as file:
+            shutil.copyfileobj(mask.file, file)
+        made = imports.take_mask(name, path, wish)
+    finally:
+        path.unlink(missing_ok=True)
+    return None if made.facts.brightness == 1 else made.sha256
 
 
 def _edit(session: Session, settings: Settings, row: ImageRow, error: str = "") -> EditPage:
-    project = projects.get(session, row.project_id)
     size = turned(row.recipe, row.upright)
     scale = min(1.0, DISPLAY_SIDE_PX / max(size.width, size.height))
+    found = subjects.of_image(session, row.id)
     return EditPage(
-        project=project,
-        counts=projects.counts(session, project.id),
-        caption_url=f"/projects/{project.id}/label",
-        row=row,
+        **vars(frame_of(session, row)),
         picture=stage_url(row, "turned"),
         width_px=max(1, round(size.width * scale)),
         height_px=max(1, round(size.height * scale)),
         left_out_pct=_left_out_pct(settings, row),
+        found_by=found.model if found and not found.is_dismissed else "",
         error=error,
     )
 

@@ -11,21 +11,22 @@ from app.collect.blobs import blob_path, display_path, made_thumb, polished_copy
 from app.collect.pictures import DISPLAY_SIDE_PX, THUMB_SIDE_PX
 from app.config import Settings
 from app.contract.pixels import UNREADABLE, mask_pixels
-from app.contract.recipe import Recipe, look_key
+from app.contract.recipe import Recipe, look_key, turns_alone
 from app.contract.state import read_state
 from app.errors import NotFound
 from app.launch.start import run_dir
-from app.polish.masks import png, shade, turned_alpha, turned_mask, turns_alone
-from app.store import images, runs
+from app.polish.masks import png, shade, turned_alpha, turned_mask, uncropped_mask
+from app.store import images, runs, subjects
 from app.store.db import read
 from app.store.images import ImageRow
 from app.store.models import Blob
+from app.store.subjects import StoredSubject
 from app.wiring import OwnSettings, Store
 
 router = APIRouter()
 
-Stage = Literal["thumb", "picture", "uncropped", "turned"]
-Layer = Literal["shade", "mask", "alpha"]
+Stage = Literal["thumb", "picture", "uncropped", "uncropped-thumb", "turned"]
+Layer = Literal["shade", "mask", "alpha", "subject", "subject-shade"]
 
 # Named by content: what an address once answered, it answers for good.
 FOR_GOOD = "private, max-age=31536000, immutable"
@@ -55,7 +56,7 @@ def polished(image_id: int, stage: Stage, store: Store, settings: OwnSettings, v
     """Answer an image as it trains, small or large, or as it is before its crop or before all but its turns."""
     with read(store) as session:
         row = images.get(session, image_id)
-    side_px = THUMB_SIDE_PX if stage == "thumb" else DISPLAY_SIDE_PX
+    side_px = THUMB_SIDE_PX if stage.endswith("thumb") else DISPLAY_SIDE_PX
     try:
         path = polished_copy(settings, row.sha256, row.extension, _at(stage, row.recipe), side_px)
     except UNREADABLE as error:
@@ -66,20 +67,25 @@ def polished(image_id: int, stage: Stage, store: Store, settings: OwnSettings, v
 
 @router.get("/media/images/{image_id}/{layer}.png")
 def layer(image_id: int, layer: Layer, store: Store, settings: OwnSettings) -> Response:
-    """Answer red over what does not count of an image, or its mask, or its transparency as a mask."""
+    """Answer red over what does not count of an image, or its mask, or its transparency as a mask.
+
+    `subject` is the mask that a model suggests, `subject-shade` red outside it, over the picture before its crop.
+    """
     with read(store) as session:
         row = images.get(session, image_id)
+        found = subjects.of_image(session, image_id)
     try:
-        drawn = _layer(settings, row, layer)
+        drawn = _suggested(settings, row, layer, found) if layer.startswith("subject") else _layer(settings, row, layer)
     except UNREADABLE as error:
         raise NotFound("The mask or the original is gone or damaged.", "Remove the mask, or draw it again.") from error
     if drawn is None:
-        raise NotFound(f"{row.name} has no {'transparency' if layer == 'alpha' else 'mask'}.", "Reload the page.")
+        what = {"alpha": "transparency", "subject": "subject", "subject-shade": "subject"}.get(layer, "mask")
+        raise NotFound(f"{row.name} has no {what}.", "Reload the page.")
     return Response(drawn, media_type="image/png", headers={"cache-control": "no-store"})
 
 
 def _at(stage: Stage, recipe: Recipe) -> Recipe:
-    if stage == "uncropped":
+    if stage.startswith("uncropped"):
         return recipe.model_copy(update={"crop": None})
     return turns_alone(recipe) if stage == "turned" else recipe
 
@@ -97,6 +103,15 @@ def _layer(settings: Settings, row: ImageRow, layer: Layer) -> bytes | None:
             image.thumbnail((DISPLAY_SIDE_PX, DISPLAY_SIDE_PX))
             image = shade(image)
     return None if image is None else png(image)
+
+
+def _suggested(settings: Settings, row: ImageRow, layer: Layer, found: StoredSubject | None) -> bytes | None:
+    if found is None:
+        return None
+    path = blob_path(settings, found.mask_sha256, "png")
+    if layer == "subject":
+        return png(turned_mask(path, row.recipe, DISPLAY_SIDE_PX))
+    return png(shade(uncropped_mask(path, row.recipe, 2 * THUMB_SIDE_PX)))
 
 
 @router.get("/media/originals/{sha256}")

@@ -300,6 +300,25 @@ class DismissedTag(Model):
     at_us: Mapped[int] = mapped_column(BigInteger)
 
 
+class SubjectRow(Model):
+    """Where a model sees the subject of an image: its newest word, beside the recipe until a person takes it.
+
+    `mask_sha256` names a greyscale PNG among the blobs, `box` is JSON of contract.recipe.Crop in pixels of the upright
+    original. What has been taken stands in the recipe alone.
+    """
+
+    __tablename__ = "subject"
+
+    image_id: Mapped[int] = mapped_column(ForeignKey("image.id", ondelete="CASCADE"), primary_key=True)
+    run_id: Mapped[int | None] = mapped_column(ForeignKey("run.id"))
+    model: Mapped[str] = mapped_column(Text)
+    mask_sha256: Mapped[str] = mapped_column(String(64))
+    box: Mapped[str] = mapped_column(Text)
+    share: Mapped[float] = mapped_column(Float)
+    is_dismissed: Mapped[bool] = mapped_column(Boolean)
+    at_us: Mapped[int] = mapped_column(BigInteger)
+
+
 class Setting(Model):
     """A choice that is remembered for the whole studio."""
 

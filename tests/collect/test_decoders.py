@@ -11,6 +11,7 @@ import pytest
 from app.collect import blobs
 from app.collect.decode_child import Request
 from app.collect.decoders import Decoder, Decoders
+from app.collect.masks import MaskWish
 from app.collect.refusals import Refused
 from app.config import Settings
 from app.errors import Unavailable
@@ -78,12 +79,13 @@ def stopped(decoder: Decoder, fox: Path) -> None:
 def test_a_bomb_stays_in_the_child(settings: Settings) -> None:
     settings.make_folders()
     path = settings.data / "bomb.png"
-    path.write_bytes(fixtures.bomb(9_900))
+    path.write_bytes(fixtures.bomb(10_000))
     decoders = Decoders(settings, 1)
     before = resident_mb()
     measured = decoders.measure(path, "bomb.png")
     decoders.close()
-    assert (measured.width_px, measured.height_px) == (9_900, 9_900)
+    assert (measured.width_px, measured.height_px) == (10_000, 10_000)
+    assert [note.text for note in measured.notes] == ["It has 100 million pixels, which makes every step slow."]
     assert resident_mb() - before < 50
 
 
@@ -95,9 +97,9 @@ def resident_mb() -> float:
 def test_a_mask_becomes_grey_and_as_large_as_its_picture(settings: Settings) -> None:
     settings.make_folders()
     path = settings.data / "mask.png"
-    path.write_bytes(encoded(noise(2, 50, 50)))
+    path.write_bytes(encoded(noise(2, 64, 48)))
     decoders = Decoders(settings, 1)
-    measured = decoders.measure(path, "mask.png", as_mask=(128, 96))
+    measured = decoders.measure(path, "mask.png", as_mask=MaskWish(width_px=128, height_px=96, fills=True))
     decoders.close()
     assert (measured.width_px, measured.height_px, measured.facts.mode) == (128, 96, "L")
     assert blobs.blob_path(settings, measured.sha256, "png").is_file()

@@ -3,9 +3,11 @@
 import pytest
 from sqlalchemy import Engine
 
+from app.collect import demo
 from app.collect.dropped import Outcome, as_item, owners, take_file
+from app.collect.imports import ImportJobs
 from app.config import Settings
-from app.store import images, projects
+from app.store import images, projects, undo, versions
 from app.store.db import read, write
 from tests.collect.fixtures import encoded, noise
 
@@ -72,3 +74,34 @@ def test_a_name_as_written_counts_before_one_of_another_case(
 def test_what_became_of_a_drop_is_a_row() -> None:
     assert as_item(Outcome("a.txt", "waiting")).code == "F09"
     assert as_item(Outcome("a.png", "refused", "No.", code="F01")).outcome == "refused"
+
+
+def test_one_drop_is_one_step_and_undone_as_one(settings: Settings, engine: Engine, project_id: int) -> None:
+    files = {"cat.txt": b"a cat", "cat.png": encoded(noise(1)), "dog.png": encoded(noise(2)), "dog.txt": b"a dog"}
+    jobs = ImportJobs(settings, engine)
+    try:
+        for name, data in files.items():
+            path = settings.data / name
+            path.write_bytes(data)
+            jobs.take_dropped(project_id, name, path, "one drop of this browser")
+    finally:
+        jobs.close()
+    with write(engine) as session:
+        (step,) = versions.past_steps(session, project_id)
+        assert (step.verb, step.images) == ("add", 2)
+        undo.undo(session, project_id, "you")
+        assert images.training_rows(session, project_id) == []
+        undo.redo(session, project_id, "you")
+        assert {row.name: row.caption for row in images.training_rows(session, project_id)} == {
+            "cat.png": "a cat",
+            "dog.png": "a dog",
+        }
+
+
+def test_a_demo_comes_in_as_one_step(settings: Settings, engine: Engine) -> None:
+    demo_id = demo.make(settings, engine, demo.demo_of("character"))
+    with write(engine) as session:
+        (step,) = versions.past_steps(session, demo_id)
+        assert (step.verb, step.images) == ("add", 20)
+        undo.undo(session, demo_id, "you")
+        assert images.training_rows(session, demo_id) == []

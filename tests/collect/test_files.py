@@ -1,9 +1,11 @@
 """A person's folders as they may be: pipes, broken links, odd names, and folders that go away."""
 
+import ctypes
 import os
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -130,3 +132,92 @@ def test_a_shown_name_is_bare_text(raw: str, name: str) -> None:
 def test_the_home_of_nobody_is_no_path() -> None:
     with pytest.raises(Invalid, match="home of nobody"):
         full_path("~no.such.person/pictures")
+
+
+CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2
+CAPABILITIES_3 = 0x20080522
+
+
+@pytest.fixture
+def obeys_permissions() -> Iterator[None]:
+    """Let this thread be refused what a folder's permissions refuse, also where the tests run as root."""
+    if os.geteuid() != 0:
+        yield
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(CAPABILITIES_3, 0)
+    sets = (ctypes.c_uint32 * 6)()
+    if libc.capget(header, sets) != 0:
+        pytest.skip("the capabilities of this process cannot be read")
+    effective = sets[0]
+    sets[0] = effective & ~(1 << CAP_DAC_OVERRIDE | 1 << CAP_DAC_READ_SEARCH)
+    assert libc.capset(header, sets) == 0
+    yield
+    sets[0] = effective
+    assert libc.capset(header, sets) == 0
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Iterator[Path]:
+    """A folder with one good picture, and two folders inside that cannot be read."""
+    folder = tmp_path / "set"
+    for place in ("shut", "open/shut too"):
+        (folder / place).mkdir(parents=True)
+    (folder / "good.png").write_bytes(picture(1))
+    for number in (2, 3):
+        (folder / "shut" / f"{number}.png").write_bytes(picture(number))
+        (folder / "shut" / f"{number}.txt").write_text(f"number {number}")
+    closed = [folder / "shut", folder / "open" / "shut too"]
+    for each in closed:
+        each.chmod(0)
+    yield folder
+    for each in closed:
+        each.chmod(0o700)
+
+
+@pytest.mark.usefixtures("obeys_permissions")
+def test_a_folder_inside_that_cannot_be_read_is_named_before_and_after(
+    settings: Settings, engine: Engine, project_id: int, locked: Path
+) -> None:
+    seen = look(locked)
+    assert (seen.pictures, seen.unreadable) == (1, ("open/shut too", "shut"))
+    outcomes = {outcome.name: outcome for outcome in take_all(settings, engine, project_id, locked)}
+    assert {name: outcome.status for name, outcome in outcomes.items()} == {
+        "good.png": "added",
+        "open/shut too": "refused",
+        "shut": "refused",
+    }
+    assert outcomes["shut"].code == "F01"
+    assert outcomes["shut"].reason == (
+        "The folder shut cannot be read: Permission denied. Let LoRA Studio read it, then try it again."
+    )
+
+
+@pytest.mark.usefixtures("obeys_permissions")
+def test_what_lies_in_such_a_folder_comes_in_once_it_can_be_read(
+    settings: Settings, engine: Engine, project_id: int, locked: Path
+) -> None:
+    take_all(settings, engine, project_id, locked)
+    (locked / "shut").chmod(0o700)
+    jobs = ImportJobs(settings, engine)
+    jobs.retry(1, ["shut", "open/shut too"])
+    jobs.close()
+    with read(engine) as session:
+        rows = {item.name: (item.outcome, item.message) for item in imports.items(session, 1, imports.Wanted())}
+        captions = {row.name: row.caption for row in images.training_rows(session, project_id)}
+        row = imports.get(session, 1)
+    assert rows["shut"] == ("known", "It can be read now; its 2 files are in this report.")
+    assert rows["open/shut too"][0] == "refused"
+    assert {name for name, (outcome, _) in rows.items() if outcome == "added"} == {
+        "good.png",
+        "shut/2.png",
+        "shut/3.png",
+    }
+    assert captions == {"good.png": None, "2.png": "number 2", "3.png": "number 3"}
+    assert (row.done, row.total) == (5, 5)
+
+
+@pytest.mark.usefixtures("obeys_permissions")
+def test_the_folder_itself_is_refused_whole(locked: Path) -> None:
+    with pytest.raises(PermissionError):
+        look(locked / "shut")

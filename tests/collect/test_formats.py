@@ -2,11 +2,19 @@
 
 import pytest
 
-from app.collect.formats import has_lying_name, is_picture, left_out
+from app.collect.formats import has_lying_name, is_picture, left_out, unidentified
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("a.MP4", "film"), ("a.cr2", "camera raw"), ("drawing.psd", "drawing"), ("a.svg", "drawing")]
+    ("name", "words"),
+    [
+        ("a.MP4", "video"),
+        ("a.webm", "video"),
+        ("a.mov", "video"),
+        ("a.cr2", "camera raw"),
+        ("drawing.psd", "drawing"),
+        ("a.svg", "drawing"),
+    ],
 )
 def test_what_is_left_out_is_named_with_a_way_out(name: str, words: str) -> None:
     refusal = left_out(name)
@@ -31,3 +39,31 @@ def test_names_and_their_formats() -> None:
         False,
         False,
     )
+
+
+MP4, WEBM, AVI = b"\0\0\0\x18ftypmp42\0\0\0\0", b"\x1aE\xdf\xa3\x9fB\x86\x81\x01", b"RIFF\0\0\0\0AVI LIST"
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.mp4", MP4),
+        ("a.mov", b"\0\0\0\x14ftypqt  "),
+        ("a.webm", WEBM),
+        ("a.avi", AVI),
+        ("a.png", MP4),
+        ("a.mp4", b""),
+    ],
+)
+def test_a_video_says_that_it_is_left_out_and_the_way_out(name: str, data: bytes) -> None:
+    refusal = unidentified(name, data + bytes(100))
+    assert (refusal.code, refusal.message) == ("F03", f"{name} is a video file, which is not taken in.")
+    assert "as PNG" in refusal.hint
+    assert "animated WebP" in refusal.hint
+
+
+def test_a_damaged_still_is_no_video() -> None:
+    refusal = unidentified("a.avif", b"\0\0\0\x18ftypavif\0\0\0\0" + bytes(100))
+    assert (refusal.code, "damaged HEIC or AVIF" in refusal.message) == ("F01", True)
+    # What people take for a picture and none is keeps its own way out, also where it was named by hand.
+    assert unidentified("a.cr2", b"II*\0").hint == left_out("a.cr2").hint  # type: ignore[union-attr] - it is one

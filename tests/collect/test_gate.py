@@ -70,6 +70,7 @@ def test_an_alpha_channel_that_hides_nothing_asks_nothing() -> None:
 def test_grey_with_alpha_is_laid_over_the_ground() -> None:
     upright = pixels(fixtures.grey_and_alpha())
     assert (upright.getpixel((5, 20)), upright.getpixel((35, 20))) == ((255, 255, 255), (90, 90, 90))
+    assert "F05" in codes(read_picture(fixtures.grey_and_alpha(), "a.png"))
 
 
 def test_sixteen_bits_are_scaled_and_not_cut() -> None:
@@ -124,7 +125,13 @@ def test_a_name_that_lies_is_noted_and_not_held_against_it(name: str, lies: bool
     assert ("F02" in codes(read_picture(encoded(noise()), name))) is lies
 
 
-@pytest.mark.parametrize("name", ["a.jfif", "a.jpeg", "IMG.JPG"])
+def test_a_jpeg_that_is_called_png_is_taken_as_what_it_is() -> None:
+    picture = read_picture(encoded(noise(), "JPEG"), "a.png")
+    assert (picture.extension, codes(picture)) == ("jpg", ["F02"])
+    assert picture.notes[0].text == "It is a JPEG file whatever its name says; it was taken as that."
+
+
+@pytest.mark.parametrize("name", ["a.jfif", "a.jpeg", "a.jpe", "IMG.JPG"])
 def test_names_of_jpegs_do_not_lie(name: str) -> None:
     assert codes(read_picture(encoded(noise(), "JPEG"), name)) == []
 

@@ -91,6 +91,49 @@ def test_caption_bytes_encodings_and_origins_are_kept(
     assert "Japanese" in report(engine)["sjis.png"].message
 
 
+def test_captions_that_say_nothing_or_are_no_text_are_told(
+    settings: Settings, engine: Engine, project_id: int, tmp_path: Path
+) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    captions = {"empty": b"", "blank": b"   \n", "nul": b"a\x00b", "guess": "café".encode("cp1252")}
+    for seed, (name, data) in enumerate(captions.items()):
+        (folder / f"{name}.png").write_bytes(encoded(noise(seed)))
+        (folder / f"{name}.txt").write_bytes(data)
+    import_all(settings, engine, project_id, folder)
+    told = {name: (item.outcome, item.code, item.message) for name, item in report(engine).items()}
+    assert told == {
+        "empty.png": ("added", "F09", "empty.txt is empty."),
+        "blank.png": ("added", "F09", "blank.txt is empty."),
+        "nul.png": ("added", "F10", "nul.txt is not a text file. Save the caption as plain text in UTF-8."),
+        "guess.png": ("added", "F10", "guess.txt was read as Western (Windows-1252). Check its letters."),
+    }
+    with read(engine) as session:
+        words = {row.name: row.caption for row in images.training_rows(session, project_id)}
+    assert words == {"empty.png": "", "blank.png": "   \n", "nul.png": None, "guess.png": "café"}
+
+
+def test_a_caption_by_full_name_stands_before_one_by_stem(
+    settings: Settings, engine: Engine, project_id: int, tmp_path: Path
+) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(picture(1))
+    (folder / "b.png").write_bytes(encoded(noise(), "JPEG"))
+    (folder / "a.png.txt").write_text("by its full name")
+    (folder / "a.txt").write_text("by its stem")
+    import_all(settings, engine, project_id, folder)
+    rows = report(engine)
+    assert (rows["b.png"].outcome, rows["b.png"].code) == ("added", "F02")
+    assert rows["a.png"].outcome == "question"
+    assert [(choice.text, choice.came_from, choice.is_current) for choice in question_of(rows["a.png"]).choices] == [
+        ("by its full name", "a.png.txt", True),
+        ("by its stem", "a.txt", False),
+    ]
+    with read(engine) as session:
+        assert images.training_rows(session, project_id)[0].caption == "by its full name"
+
+
 def test_odd_names_never_collide(settings: Settings, engine: Engine, project_id: int, tmp_path: Path) -> None:
     told = fixtures.write_odd_names(tmp_path / "odd")
     import_all(settings, engine, project_id, tmp_path / "odd")
@@ -153,7 +196,7 @@ def test_a_hostile_archive_comes_in_as_far_as_it_is_harmless(
 def test_masks_and_numbers_come_along(settings: Settings, engine: Engine, project_id: int, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "6_fox.zip", "w") as made:
         made.writestr("a.png", encoded(noise(1)))
-        made.writestr("a-masklabel.png", encoded(noise(2, 20, 20)))
+        made.writestr("a-masklabel.png", encoded(noise(2, 32, 24)))
     import_all(settings, engine, project_id, tmp_path / "6_fox.zip")
     with read(engine) as session:
         (row,) = images.training_rows(session, project_id)

@@ -27,7 +27,7 @@ def make(tmp_path: Path) -> Make:
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes((content.encode() if isinstance(content, str) else content) or PNG)
-        return read(found_under([tmp_path]), "set")
+        return read(found_under([tmp_path]).found, "set")
 
     return written
 
@@ -74,7 +74,7 @@ def test_one_caption_of_two_pictures_is_both_and_said(make: Make) -> None:
 
 def test_odd_names_keep_their_own_captions(tmp_path: Path) -> None:
     told_words = fixtures.write_odd_names(tmp_path / "odd")
-    found = by_name(read(found_under([tmp_path / "odd"])))
+    found = by_name(read(found_under([tmp_path / "odd"]).found))
     assert {name: words(entry) for name, entry in found.items()} == {name: [text] for name, text in told_words.items()}
 
 
@@ -111,7 +111,7 @@ def test_the_folder_itself_may_be_kohyas(tmp_path: Path) -> None:
     folder = tmp_path / "7_fox"
     folder.mkdir()
     (folder / "a.png").write_bytes(PNG)
-    assert read(found_under([folder]), folder.name).entries[0].repeats == 7
+    assert read(found_under([folder]).found, folder.name).entries[0].repeats == 7
 
 
 def test_kohya_toml_counts_more_than_folder_names(make: Make) -> None:

@@ -27,7 +27,7 @@ def test_lines_that_are_and_are_not_believed(tmp_path: Path) -> None:
     ]
     text = "\n".join([*map(json.dumps, lines), "no json", "[]"])
     (tmp_path / "manifest.jsonl").write_text(text)
-    said = read(Tree(found_under([tmp_path])))
+    said = read(Tree(found_under([tmp_path]).found))
     patches = {rel.name: patch for rel, (patch,) in said.patches.items()}
     one, two = patches["a.png"], patches["b.png"]
     assert (one.repeats, one.weight, one.split, one.no_ai, one.author) == (3, 0.5, "held-out", True, "Ida")
@@ -38,4 +38,4 @@ def test_lines_that_are_and_are_not_believed(tmp_path: Path) -> None:
 def test_another_tools_list_of_that_name(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"x")
     (tmp_path / "manifest.jsonl").write_text('{"file": "a.png", "caption": "a cat"}\n')
-    assert read(Tree(found_under([tmp_path]))).patches == {}
+    assert read(Tree(found_under([tmp_path]).found)).patches == {}

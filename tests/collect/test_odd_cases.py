@@ -70,7 +70,7 @@ def test_names_that_only_begin_alike_or_end_oddly(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(PNG)
     found = {
         entry.picture.rel.name: [each.text for each in read_sidecars(entry.sidecars, entry.given)[0]]
-        for entry in read_layout(found_under([tmp_path])).entries
+        for entry in read_layout(found_under([tmp_path]).found).entries
     }
     assert found == {
         "img_1_2_3_4.png": ["its own"],

@@ -98,7 +98,7 @@ def items_of(drawn: Sequence[Drawn], folder: Path) -> list[Item]:
 
 def read_back(folder: Path, count: int) -> list[Entry]:
     """What our import makes of an export, in the order of the items."""
-    reading = layouts.read(found_under([folder]))
+    reading = layouts.read(found_under([folder]).found)
     assert [left.refusal.message for left in reading.leftovers] == []
     by_pixels = {Image.open(entry.picture.path).convert("RGB").tobytes(): entry for entry in reading.entries}
     assert len(reading.entries) == len(by_pixels) == count

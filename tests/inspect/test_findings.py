@@ -1,13 +1,15 @@
 """Findings: each rule by itself, where it says nothing, and what a finding names."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from app.collect.facts import PictureFacts
+from app.contract.recipe import Crop, Recipe
 from app.inspect.amounts import odd_views, too_few
 from app.inspect.files import converted, original_missing, transparent
 from app.inspect.findings import Facts, named
 from app.inspect.origins import no_ai, unknown_origin
-from app.inspect.quality import blurred, upscaled, writing
+from app.inspect.quality import bars, blocky, blurred, upscaled, writing
 from app.inspect.rules import RULES
 from app.inspect.sameness import alike_caption, equal_files
 from app.store.images import ImageRow
@@ -37,6 +39,8 @@ def test_rules_without_their_facts_say_nothing(tmp_path: Path) -> None:
         transparent,
         unknown_origin,
         no_ai,
+        bars,
+        blocky,
         blurred,
         writing,
         equal_files,
@@ -53,6 +57,15 @@ def test_how_much_is_invented() -> None:
     assert [finding.severity for finding in upscaled(guessed)] == ["warning"]
     large = Facts([row(1, 900)], [], "x", 1024, 64)
     assert [finding.rule for finding in upscaled(large)] == ["upscaled"]
+
+
+def test_bars_lead_to_where_they_are_trimmed_and_are_not_told_once_they_are() -> None:
+    measures = {row(1).sha256: PictureFacts(container="PNG", mode="RGB", bars=(0.0, 0.1, 0.0, 0.15))}
+    (found,) = bars(Facts([row(1)], [], "x", 512, 64, measures=measures))
+    assert (found.code, found.href) == ("Q06", "/images/1/polish")
+    assert "25%" in found.reason
+    trimmed = replace(row(1), recipe=Recipe(crop=Crop(left=0, top=50, width=512, height=380)))
+    assert list(bars(Facts([trimmed], [], "x", 512, 64, measures=measures))) == []
 
 
 def test_large_sets_are_compared_by_equal_tags_alone() -> None:

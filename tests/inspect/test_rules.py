@@ -83,6 +83,9 @@ def measured(clean: Facts, **changes: object) -> Facts:
         ("badly-lit", {"brightness": 0.02}),
         ("badly-lit", {"brightness": 0.99}),
         ("badly-lit", {"flatness": 0.999}),
+        ("bars", {"bars": (0.0, 0.12, 0.0, 0.13)}),
+        ("bars", {"bars": (0.02, 0.0, 0.0, 0.0)}),
+        ("blocky", {"blocking": 1.4}),
         ("converted", {"mode": "CMYK"}),
         ("converted", {"bits": 16}),
         ("converted", {"frames": 3}),
@@ -100,6 +103,7 @@ def test_what_is_no_fault(clean: Facts) -> None:
     soft = measured(clean, sharpness=40.0)
     assert [finding.rule for finding in inspect(replace(soft, purpose="style"))] == ["too-few"]
     assert inspect(measured(clean, sharpness=40.0, flatness=0.9)) == [], "flat art has few edges"
+    assert inspect(measured(clean, bars=(0.0, 0.019, 0.019, 0.0), blocking=1.3)) == []
     clear = measured(clean, uses_alpha=True)
     assert inspect(clear) == []
     assert [finding.rule for finding in inspect(replace(clear, alpha_is_decided=False))] == ["transparent"]

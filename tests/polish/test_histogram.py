@@ -3,13 +3,13 @@
 from random import Random
 from time import process_time
 
-from app.contract.buckets import Size, fit, make_buckets
+from app.contract.buckets import Buckets, Size
 from app.contract.recipe import UNTOUCHED, Crop, Recipe
 from app.polish.addresses import picture_url, stage_url, thumb_url
 from app.polish.histogram import doubtful, histogram
 from app.store.recipes import SizedImage
 
-BUCKETS = make_buckets(512, 64)
+BUCKETS = Buckets(512, 64)
 
 
 def image(number: int, width: int, height: int, repeats: int = 1, recipe: Recipe = UNTOUCHED) -> SizedImage:
@@ -24,7 +24,7 @@ def test_every_image_stands_in_the_bucket_it_trains_in() -> None:
     assert sum(bar.images for bar in bars) == 300
     assert [bar.bucket.aspect for bar in bars] == sorted((bar.bucket.aspect for bar in bars), reverse=True)
     for bar in bars:
-        assert all(fit(each.image.size, BUCKETS).bucket == bar.bucket for each in bar.placed)
+        assert all(BUCKETS.fit(each.image.size).bucket == bar.bucket for each in bar.placed)
 
 
 def test_doubts_are_counted_and_named() -> None:

@@ -7,8 +7,9 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from app.store import history, images
-from app.store.db import read
+from app.store import history, images, imports
+from app.store.db import read, write
+from app.store.imports import NewItem
 from app.store.models import Caption
 from tests.drawing import picture
 from tests.routes.conftest import Html
@@ -61,6 +62,20 @@ async def test_a_report_counts_and_filters(http: httpx.AsyncClient, project_id: 
     assert [each.text for each in added.all("p", class_="report-name")] == ["one.png"]
     assert "It is a JPEG file whatever its name says" in added.source
     assert (await http.get("/imports/99")).status_code == 404
+
+
+async def test_a_filter_stays_while_the_import_goes_on(
+    http: httpx.AsyncClient, store: Engine, project_id: int, htmx: dict[str, str]
+) -> None:
+    with write(store) as session:
+        row = imports.create(session, project_id, "{}", "you")
+        items = [NewItem("a.png", "added"), NewItem("b.png", "refused", "F01", "It is empty.", "Copy it again.")]
+        imports.add_items(session, row.id, items)
+    page = Html((await http.get("/imports/1?outcome=refused&code=F01")).text)
+    polled = page.one("div", id="report").attrs["hx-get"]
+    part = Html((await http.get(polled, headers=htmx)).text)
+    assert [each.text for each in part.all("p", class_="report-name")] == ["b.png"]
+    assert part.one("div", id="report").attrs["hx-get"] == polled
 
 
 async def test_a_question_is_answered_and_nothing_is_lost(

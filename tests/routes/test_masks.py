@@ -1,6 +1,8 @@
 """Masks over the web: drawn or chosen, kept as blobs, shown in red, and what no mask can be."""
 
+import os
 from io import BytesIO
+from pathlib import Path
 
 import httpx
 import pytest
@@ -113,6 +115,36 @@ async def test_what_is_no_mask_is_refused_beside_the_field(
     assert answer.status_code == 422
     assert words in answer.text
     assert row_of(store, image_id).recipe == Recipe()
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads its memory from /proc")
+async def test_a_huge_mask_is_decoded_by_a_child_and_refused_in_words(
+    http: httpx.AsyncClient, settings: Settings, store: Engine, image_id: int
+) -> None:
+    bomb = BytesIO()
+    Image.new("1", (12_000, 12_000)).save(bomb, "PNG")
+    before = resident_mb()
+    answer = await send(http, image_id, row_of(store, image_id).revision, bomb.getvalue())
+    assert (answer.status_code, row_of(store, image_id).recipe) == (422, Recipe())
+    assert "12,000 × 12,000 pixels, more than 100 million. Scale it to 60 × 40." in answer.text
+    large = BytesIO()
+    half = Image.new("1", (9_000, 6_000))
+    half.paste(1, (0, 0, 4_500, 6_000))
+    half.save(large, "PNG")
+    del half
+    assert (await send(http, image_id, row_of(store, image_id).revision, large.getvalue())).status_code == 303
+    digest = row_of(store, image_id).recipe.mask
+    assert digest is not None
+    with Image.open(blob_path(settings, digest, "png")) as stored:
+        assert stored.size == (60, 40)
+    assert resident_mb() - before < 60
+    # Nothing of what was sent is left beside the store.
+    assert list((settings.data / "imports" / "staging").iterdir()) == []
+
+
+def resident_mb() -> float:
+    """What this process holds in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 async def test_a_stale_mask_is_refused(http: httpx.AsyncClient, store: Engine, image_id: int) -> None:

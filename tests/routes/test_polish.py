@@ -134,38 +134,6 @@ async def test_what_makes_no_sense_is_refused_beside_it(
     assert row_of(store, image_id).recipe == Recipe()
 
 
-async def test_a_crop_is_saved_cut_to_the_picture_and_can_be_taken_back(
-    http: httpx.AsyncClient, store: Engine, image_id: int
-) -> None:
-    url, revision = f"/images/{image_id}/polish/crop", row_of(store, image_id).revision
-    answer = await http.post(url, data={"revision": revision, "left": 500, "top": 100, "width": 900, "height": 100})
-    assert answer.status_code == 303
-    assert row_of(store, image_id).size == Size(100, 100)
-    assert (await http.get(url)).status_code == 200
-    for bad in ({"left": "x"}, {"width": 0}, {"height": ""}, {"top": "-1"}):
-        fields = {"revision": revision + 1, "left": 0, "top": 0, "width": 10, "height": 10, **bad}
-        assert (await http.post(url, data=fields)).status_code == 422
-    assert (await do(http, image_id, "uncrop", revision + 1)).status_code == 303
-    assert row_of(store, image_id).recipe == Recipe()
-
-
-async def test_a_crop_snaps_to_the_bucket_without_script(
-    http: httpx.AsyncClient, store: Engine, image_id: int, read_html: ReadHtml
-) -> None:
-    box = {"left": 10, "top": 20, "width": 300, "height": 310}
-    part = read_html(await http.get(f"/images/{image_id}/polish/fit", params=box))
-    told = [
-        int(each) for each in next(e for e in part.elements if "data-snapped" in e.attrs).attrs["data-snapped"].split()
-    ]
-    fields = {"revision": row_of(store, image_id).revision, "snaps": "1", **box}
-    assert (await http.post(f"/images/{image_id}/polish/crop", data=fields)).status_code == 303
-    crop = row_of(store, image_id).recipe.crop
-    assert crop is not None
-    assert [crop.left, crop.top, crop.width, crop.height] == told
-    assert crop.width == crop.height
-    assert "nothing" in (await http.get(f"/images/{image_id}/polish")).text
-
-
 async def test_bars_are_offered_and_trimmed(
     http: httpx.AsyncClient, settings: Settings, store: Engine, project_id: int
 ) -> None:

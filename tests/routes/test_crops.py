@@ -1,0 +1,78 @@
+"""Cropping over the web: a box saved as it is or snapped to its bucket, and what no box can be."""
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+from sqlalchemy import Engine
+
+from app.collect.imports import take_file
+from app.config import Settings
+from app.contract.buckets import Size
+from app.contract.recipe import Recipe
+from app.routes.crops import RATIOS
+from app.store import images
+from app.store.db import read
+from app.store.images import ImageRow
+from tests.drawing import picture
+from tests.routes.conftest import Html
+
+pytestmark = pytest.mark.anyio
+
+ReadHtml = Callable[[httpx.Response], Html]
+
+
+@pytest.fixture
+def image_id(settings: Settings, store: Engine, project_id: int) -> int:
+    """A picture of 600 × 400 in a project."""
+    found = take_file(settings, store, project_id, "a.png", picture(1, 600, 400)).image_id
+    assert found is not None
+    return found
+
+
+def row_of(store: Engine, image_id: int) -> ImageRow:
+    """The image as the store has it."""
+    with read(store) as session:
+        return images.get(session, image_id)
+
+
+async def test_the_page_offers_shapes_and_stands_among_its_neighbours(
+    http: httpx.AsyncClient, image_id: int, read_html: ReadHtml
+) -> None:
+    shown = read_html(await http.get(f"/images/{image_id}/polish/crop"))
+    assert [option.text for option in shown.all("option")] == [label for _, label in RATIOS]
+    assert "1 / 1" in shown.source
+    assert shown.all("button", id="crop-suggested") == []
+
+
+async def test_a_crop_is_saved_cut_to_the_picture_and_can_be_taken_back(
+    http: httpx.AsyncClient, store: Engine, image_id: int
+) -> None:
+    url, revision = f"/images/{image_id}/polish/crop", row_of(store, image_id).revision
+    answer = await http.post(url, data={"revision": revision, "left": 500, "top": 100, "width": 900, "height": 100})
+    assert answer.status_code == 303
+    assert row_of(store, image_id).size == Size(100, 100)
+    assert (await http.get(url)).status_code == 200
+    for bad in ({"left": "x"}, {"width": 0}, {"height": ""}, {"top": "-1"}):
+        fields = {"revision": revision + 1, "left": 0, "top": 0, "width": 10, "height": 10, **bad}
+        assert (await http.post(url, data=fields)).status_code == 422
+    step = {"step": "uncrop", "revision": revision + 1}
+    assert (await http.post(f"/images/{image_id}/polish/step", data=step)).status_code == 303
+    assert row_of(store, image_id).recipe == Recipe()
+
+
+async def test_a_crop_snaps_to_the_bucket_without_script(
+    http: httpx.AsyncClient, store: Engine, image_id: int, read_html: ReadHtml
+) -> None:
+    box = {"left": 10, "top": 20, "width": 300, "height": 310}
+    part = read_html(await http.get(f"/images/{image_id}/polish/fit", params=box))
+    told = [
+        int(each) for each in next(e for e in part.elements if "data-snapped" in e.attrs).attrs["data-snapped"].split()
+    ]
+    fields = {"revision": row_of(store, image_id).revision, "snaps": "1", **box}
+    assert (await http.post(f"/images/{image_id}/polish/crop", data=fields)).status_code == 303
+    crop = row_of(store, image_id).recipe.crop
+    assert crop is not None
+    assert [crop.left, crop.top, crop.width, crop.height] == told
+    assert crop.width == crop.height
+    assert "nothing" in (await http.get(f"/images/{image_id}/polish")).text
