@@ -41,6 +41,10 @@ class Settings:
         """Originals, named by their sha256."""
         return self.data / "blobs"
 
+    def blob(self, sha256: str, extension: str) -> Path:
+        """Where the bytes of an original or a mask are."""
+        return self.blobs / sha256[:2] / f"{sha256}.{extension}"
+
     @property
     def thumbs(self) -> Path:
         """Re-encoded small pictures; may be deleted."""

@@ -23,6 +23,7 @@ from app.render import STATIC
 from app.routes import routers
 from app.security import Guard
 from app.store.db import migrate, open_engine
+from app.table import marks_of
 
 log = logging.getLogger("lora_studio")
 
@@ -86,7 +87,7 @@ async def _run(app: FastAPI) -> AsyncIterator[None]:
     state.imports = ImportJobs(settings, state.engine)
     state.base_scan = BaseScan(settings, state.engine)
     state.exports = ExportJobs(settings, state.engine)
-    state.desk = Desk()
+    state.desk = Desk(lambda project_id: marks_of(state.engine, settings, project_id))
     try:
         await asyncio.to_thread(_find_bases, state.base_scan)
         await asyncio.to_thread(state.imports.resume)

@@ -20,6 +20,11 @@ class Target:
     step_px: int
     base_name: str
 
+    @property
+    def buckets(self) -> tuple[Size, ...]:
+        """The sizes that images train at."""
+        return make_buckets(self.resolution_px, self.step_px)
+
 
 @dataclass(frozen=True)
 class Box:
@@ -61,7 +66,7 @@ def target_of(session: Session, project: Project) -> Target:
 
 def place_of(size: Size, target: Target) -> Place:
     """Say where an image of this size trains."""
-    found = fit(size, make_buckets(target.resolution_px, target.step_px))
+    found = fit(size, target.buckets)
     scale_x = found.original.width / found.scaled.width
     scale_y = found.original.height / found.scaled.height
     kept = Box(

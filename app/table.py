@@ -2,15 +2,20 @@
 
 from pathlib import Path
 
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from app.config import Settings
 from app.contract.buckets import make_buckets
+from app.inspect.reading import read_facts
+from app.inspect.rules import inspect
 from app.label.desk import Desk, Frame
 from app.label.rows import Table
 from app.label.terms import matching
 from app.launch.bases import BUNDLED
 from app.place import target_of
 from app.store import bases, projects
+from app.store.db import read
 from app.store.models import Project
 
 
@@ -20,6 +25,17 @@ def table_of(session: Session, desk: Desk, project_id: int) -> Table:
     target = target_of(session, project)
     buckets = make_buckets(target.resolution_px, target.step_px)
     return desk.table(session, project_id, Frame(project.trigger_word, buckets, tokenizer_folders(session, project)))
+
+
+def marks_of(engine: Engine, settings: Settings, project_id: int) -> dict[int, frozenset[str]]:
+    """What inspection says of the images of a project: how grave, which rule, its code. Raises NotFound."""
+    with read(engine) as session:
+        facts = read_facts(session, settings, project_id)
+    found: dict[int, set[str]] = {}
+    for each in inspect(facts):
+        for image_id in {*each.image_ids, *((each.image_id,) if each.image_id is not None else ())}:
+            found.setdefault(image_id, set()).update((each.severity, each.rule.casefold(), each.code.casefold()))
+    return {image_id: frozenset(marks - {""}) for image_id, marks in found.items()}
 
 
 def find(session: Session, desk: Desk, project_id: int, text: str) -> list[int]:

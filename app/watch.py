@@ -113,8 +113,10 @@ def log_tail(folder: RunDir) -> str:
 
 
 def answer_count(folder: RunDir) -> int:
-    """Return how many suggestions a tag run has made."""
-    return sum(answer.category != DOUBT for line in read_book(folder) for answer in line.answers)
+    """Return how many suggestions a tag run has made, or in how many images a mask run has found a subject."""
+    lines = read_book(folder)
+    tags = sum(answer.category != DOUBT for line in lines for answer in line.answers)
+    return tags + sum(line.subject is not None for line in lines)
 
 
 def picture_count(folder: RunDir) -> int:

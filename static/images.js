@@ -8,6 +8,7 @@ const AT_ONCE = 3;
 const PICTURE = /\.(a?png|jpe?g|jpe|jfif|webp|bmp|dib|gif|tiff?|avif|hei[cf]|hif|jxl)$/i;
 const TEXT = /\.(txt|caption)$/i;
 const ARCHIVE = /\.zip$/i;
+const VIDEO = /\.(mp4|m4v|mov|webm|mkv|avi|mpe?g|gifv)$/i;
 const stem = (name) => name.replace(/\.[^.]*$/, "").toLowerCase();
 const base = (path) => path.split("/").at(-1);
 
@@ -38,8 +39,8 @@ async function dropped(transfer) {
   return found;
 }
 
-// Of a folder only pictures and captions are wanted; files that were picked by hand are all sent, to be told why not.
-const isWanted = ({ path }) => (path.includes("/") ? PICTURE.test(path) || TEXT.test(path) || ARCHIVE.test(path) : true) && !path.split("/").some((part) => part.startsWith("."));
+// Of a folder only these are wanted, videos to be told why not; so are all files that were picked by hand.
+const isWanted = ({ path }) => (path.includes("/") ? [PICTURE, TEXT, ARCHIVE, VIDEO].some((kind) => kind.test(path)) : true) && !path.split("/").some((part) => part.startsWith("."));
 
 // Equal names in two folders would lead a caption to the wrong picture: there the folder becomes part of the name.
 function named(found) {
@@ -118,7 +119,8 @@ function send(item) {
       resolve();
     });
     setState(item.row, "Sending");
-    request.send(item.file);
+    // A video is refused by its name and its first bytes: it may be larger than anything that is taken.
+    request.send(VIDEO.test(item.name) ? item.file.slice(0, 4096) : item.file);
   });
 }
 

@@ -65,7 +65,8 @@ document.addEventListener("keydown", (event) => {
   if (isTyping(target) && event.key === "Escape" && !target.closest("dialog")) return target.blur();
   if (isTyping(target) && !hasModifier) return;
   if (document.querySelector("dialog[open]")) return;
-  if (event.key === "Enter" || event.key === " ") if (target.matches("a[href], button, summary, input")) return;
+  // What has the focus takes these for itself; with Ctrl a field does not.
+  if (event.key === "Enter" || event.key === " ") if (target.matches(`a[href], button, summary${hasModifier ? "" : ", input"}`)) return;
   if (!hasModifier && event.key === "?") return openKeys();
   if (!hasModifier && rove(event)) return event.preventDefault();
   const found = find(pressed(event));

@@ -11,6 +11,10 @@ function showSelection() {
   const noun = count === 1 ? "1 image" : `${count} images`;
   byId("selected-count").textContent = count ? `${count} selected` : "";
   byId("remove-selected").hidden = byId("hold-out-selected").hidden = !count;
+  const films = all.filter((box) => box.checked && box.closest("[data-frames]")).map((box) => `image=${box.value}`);
+  const frames = byId("frames-selected");
+  frames.hidden = !films.length;
+  frames.href = `${frames.pathname}?${films.join("&")}`;
   byId("select-all").checked = count > 0 && count === all.length;
   byId("select-all").indeterminate = count > 0 && count < all.length;
   const gone = count === 1 ? "Its caption goes with it; the original file stays on the disk." : "Their captions go with them; the original files stay on the disk.";

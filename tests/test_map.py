@@ -107,7 +107,7 @@ def test_every_setting_can_be_understood() -> None:
 def test_every_purpose_says_how_to_label() -> None:
     for purpose in PURPOSES.values():
         assert purpose.labeling
-        assert all("{trigger}" in prompt for prompt in purpose.prompts)
+        assert all("{trigger}" in prompt for prompt in purpose.prompts + purpose.miniature_prompts)
 
 
 @pytest.mark.parametrize(

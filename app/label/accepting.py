@@ -1,14 +1,15 @@
 """Accepting and dismissing suggestions: captions change as one step of the history, named by model and person."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from sqlalchemy.orm import Session
 
-from app.contract.suggestions import DOUBT, tag_key
+from app.contract.suggestions import DOUBT
 from app.errors import Conflict
-from app.label.suggestions import Reading, Seen, View, disagreeing, ghosts, with_caption, with_tags, without_tag
+from app.label.rows import Table
+from app.label.suggestions import Seen, View, ghosts, with_caption, with_tags, without_tag
 from app.store import images, suggestions
 from app.store.edits import Words, new_step, write_captions
 from app.store.models import Suggestion
@@ -168,51 +169,24 @@ def carry_out(session: Session, planned: Plan, person: str) -> int:
     return len(planned.changes)
 
 
-def disagreements(session: Session, project_id: int) -> dict[View, list[Seen]]:
-    """Where captions and models disagree, either way, image by image."""
-    found: dict[View, list[Seen]] = {"missing": [], "doubted": []}
-    by_image: dict[int, list[Seen]] = {}
-    for row in suggestions.of_project(session, project_id):
-        by_image.setdefault(row.image_id, []).append(seen(row))
-    if not by_image:
-        return found
-    for image_id, caption, _ in suggestions.authors(session, project_id):
-        if here := by_image.get(image_id):
-            reading = Reading(caption)
-            for view, each in found.items():
-                each += disagreeing(view, reading, here)
-    return found
+def accept_tag(session: Session, table: Table, found: Mapping[int, Sequence[Seen]], view: View, person: str) -> int:
+    """Make all captions agree with the models over one tag: add it, or take it out; how many changed.
 
-
-def accept_tag(session: Session, project_id: int, view: View, tag: str, person: str) -> int:
-    """Make all captions of a project agree with the models over one tag: add it, or take it out; how many changed."""
-    key = tag_key(tag)
-    texts = {image_id: caption for image_id, caption, _ in suggestions.authors(session, project_id)}
-    by_image: dict[int, list[Seen]] = {}
-    for each in disagreements(session, project_id)[view]:
-        if tag_key(each.text) == key:
-            by_image.setdefault(each.image_id, []).append(each)
-    changes = [
-        Change(
-            image_id,
-            texts[image_id],
-            with_tags(texts[image_id], [found[0].text]) if view == "missing" else without_tag(texts[image_id], tag),
-            tuple(found),
-        )
-        for image_id, found in by_image.items()
-    ]
+    `found` are the suggestions of the tag by image, out of label.disagreements.
+    """
+    changes = []
+    for image_id, here in found.items():
+        text = table.by_id[image_id].caption
+        after = with_tags(text, [here[0].text]) if view == "missing" else without_tag(text, here[0].text)
+        changes.append(Change(image_id, text, after, tuple(here)))
     _save(session, changes, person)
     return len(changes)
 
 
-def dismiss_tag(session: Session, project_id: int, view: View, tag: str, person: str) -> int:
-    """Let the captions stand over one tag: nobody wants it suggested, or it is there whatever the models say."""
-    if view == "missing":
-        return suggestions.dismiss_tag(session, project_id, tag, person)
-    key = tag_key(tag)
-    same = [each for each in disagreements(session, project_id)[view] if tag_key(each.text) == key]
-    suggestions.settle(session, [each.id for each in same], "dismissed")
-    return len({each.image_id for each in same})
+def let_stand(session: Session, found: Mapping[int, Sequence[Seen]]) -> int:
+    """Let the captions stand over a tag that models doubt; return how many these are."""
+    suggestions.settle(session, [each.id for here in found.values() for each in here], "dismissed")
+    return len(found)
 
 
 def _save(session: Session, changes: Sequence[Change], person: str) -> None:

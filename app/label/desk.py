@@ -1,6 +1,6 @@
 """What labeling keeps in memory between two requests: the images of each project, tokenizers, vocabularies."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -9,16 +9,21 @@ from time import monotonic
 from sqlalchemy.orm import Session
 
 from app.contract.buckets import Size
+from app.label.accepting import seen
 from app.label.completion import Completion, Shelf, Vocabulary
+from app.label.disagreements import Disagreements
 from app.label.jobs import BulkJobs
-from app.label.rows import Row, Table, TokenCounts
+from app.label.rows import Marks, Row, Table, TokenCounts
 from app.label.tokens import Tokens, read_tokens
-from app.store import filters
+from app.store import filters, suggestions
 from app.store.filters import Stamp
+from app.store.suggestions import Standing
 
 WHOLE_AGAIN = 2000
 PROJECTS_KEPT = 4
 COUNTS_AGE_S = 10.0
+MARKS_AGE = 5
+"""For how many times as long as it took the word of inspection is kept."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +46,17 @@ class _Kept:
 class Desk:
     """Tables of the projects that were asked for last; after an edit only what changed is read again."""
 
-    def __init__(self) -> None:
+    def __init__(self, inspect: Callable[[int], Marks] | None = None) -> None:
+        """Keep nothing yet; `inspect` says what is found of the images of a project."""
+        self._inspect = inspect
+        self._marks: dict[int, tuple[float, Marks]] = {}
         self._lock = Lock()
+        self._doubts_lock = Lock()
         self._kept: dict[int, _Kept] = {}
         self._tokens: dict[tuple[Path, ...], Tokens | None] = {}
         self._shelf = Shelf()
         self.bulk_jobs = BulkJobs()
+        self._disagreements: dict[int, tuple[Standing, Table, Disagreements]] = {}
         self._completions: dict[int, tuple[float, Table, Vocabulary, Completion]] = {}
 
     def vocabulary(self, files: Sequence[Path]) -> Vocabulary:
@@ -86,12 +96,36 @@ class Desk:
             kept = self._kept.pop(project_id, None)
             if kept is None or kept.stamp != now or kept.key != key:
                 rows = self._rows(session, project_id, kept, now)
-                table = Table(list(rows.values()), frame.trigger_word, frame.buckets, self._counter(frame), suggested)
+                table = self._made(project_id, rows, frame, suggested)
                 kept = _Kept(now, rows, table, key)
             self._kept[project_id] = kept
             while len(self._kept) > PROJECTS_KEPT:
                 del self._kept[next(iter(self._kept))]
             return kept.table
+
+    def disagreements(self, session: Session, project_id: int, table: Table) -> Disagreements:
+        """Where captions and models disagree in a project as it is now; `table` is that of this very moment."""
+        now = suggestions.standing(session, project_id)
+        with self._doubts_lock:
+            kept = self._disagreements.pop(project_id, None)
+            if kept is None or kept[0] != now or kept[1] is not table:
+                kept = (now, table, _renewed(session, project_id, now, kept, table))
+            self._disagreements[project_id] = kept
+            while len(self._disagreements) > PROJECTS_KEPT:
+                del self._disagreements[next(iter(self._disagreements))]
+            return kept[2]
+
+    def _made(self, project_id: int, rows: dict[int, Row], frame: Frame, suggested: frozenset[int]) -> Table:
+        def marks() -> Marks:
+            started_s = monotonic()
+            fresh_until_s, found = self._marks.get(project_id, (0.0, {}))
+            if self._inspect and started_s > fresh_until_s:
+                found = self._inspect(project_id)
+                self._marks[project_id] = (monotonic() + MARKS_AGE * (monotonic() - started_s), found)
+            return found
+
+        counter = self._counter(frame)
+        return Table(list(rows.values()), frame.trigger_word, frame.buckets, counter, suggested, marks)
 
     def _counter(self, frame: Frame) -> TokenCounts:
         def count(texts: Sequence[str]) -> list[int]:
@@ -113,3 +147,23 @@ class Desk:
         is_in_order = fresh.keys() <= rows.keys()
         rows |= fresh
         return rows if is_in_order else dict(sorted(rows.items()))
+
+
+def _renewed(
+    session: Session,
+    project_id: int,
+    now: Standing,
+    kept: tuple[Standing, Table, Disagreements] | None,
+    table: Table,
+) -> Disagreements:
+    """Read what has changed since; everything, where that does not lead to what is there now."""
+    if kept is not None:
+        then, _, found = kept
+        changed = suggestions.changed_since(session, project_id, then.newest_us) if then != now else []
+        dropped = [seen(row) for row in changed if row.state == "dismissed"]
+        found.renew(table, [seen(row) for row in changed if row.state != "dismissed"], dropped)
+        if found.ids == (now.count, now.id_sum):
+            return found
+    found = Disagreements()
+    found.renew(table, map(seen, suggestions.of_project(session, project_id)))
+    return found

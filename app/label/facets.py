@@ -11,6 +11,8 @@ from app.label.terms import matching, read_term
 
 MOST_TAGS = 200
 MOST_BUCKETS = 8
+INSPECTED = ("With an error of inspection", "is:error")
+MOST_INSPECTED = 3000
 TERMS = (
     ("Without a caption", "is:untagged"),
     ("Not reviewed", "is:unreviewed"),
@@ -27,6 +29,7 @@ TERMS = (
     ("Held out", "split:val"),
     ("Regularisation", "split:reg"),
     ("Repeated", "repeats:>1"),
+    INSPECTED,
     ("Masked", "is:masked"),
     ("Cropped", "is:cropped"),
     ("Near duplicates", "is:dup"),
@@ -67,7 +70,8 @@ def facets(table: Table, text: str) -> Facets:
         for key, count in counted.most_common(MOST_TAGS + 1)
         if key != fold(table.trigger_word)
     ]
-    found = [facet for label, term in TERMS if (facet := _facet(table, rows, label, term))]
+    terms = [each for each in TERMS if each != INSPECTED or len(table.rows) <= MOST_INSPECTED]
+    found = [facet for label, term in terms if (facet := _facet(table, rows, label, term))]
     return Facets(tags=tags[:MOST_TAGS], facets=[*found, *_buckets(table, rows)])
 
 

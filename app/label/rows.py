@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -10,10 +10,13 @@ from typing import Literal
 from app.contract.buckets import Fit, Size, fit
 from app.contract.captions import LINE, PLACEHOLDER, has_trigger, tags, unescape
 from app.contract.recipe import UNTOUCHED, Recipe, read_recipe, size_after
+from app.label.suggestions import Reading
 from app.store.filters import FilterRow
 
 Writer = Literal["", "person", "model", "import"]
 TokenCounts = Callable[[Sequence[str]], Sequence[int]]
+Marks = Mapping[int, frozenset[str]]
+"""What inspection says of images, by id: how grave, which rule, its code, all in small letters."""
 SAME_PICTURE_BITS = 4
 BANDS = ((0, 13), (13, 13), (26, 13), (39, 13), (52, 12))
 
@@ -66,6 +69,11 @@ class Row:
         return frozenset(map(fold, self.tags))
 
     @cached_property
+    def reading(self) -> Reading:
+        """The caption, ready to be asked whether it says a tag."""
+        return Reading(self.caption, self.tags)
+
+    @cached_property
     def lines(self) -> int:
         """How many lines of the caption say anything."""
         return sum(1 for line in LINE.split(self.caption) if line.strip())
@@ -116,12 +124,19 @@ class Table:
         buckets: tuple[Size, ...] = (Size(512, 512),),
         count_tokens: TokenCounts | None = None,
         suggested: Collection[int] = (),
+        inspect: Callable[[], Marks] | None = None,
     ) -> None:
         self.rows = rows
         self.suggested = frozenset(suggested)
         self.trigger_word = trigger_word
         self.buckets = buckets
         self._count_tokens = count_tokens
+        self._inspect = inspect
+
+    @property
+    def marks(self) -> Marks:
+        """What inspection says of the images now."""
+        return self._inspect() if self._inspect else {}
 
     @cached_property
     def by_id(self) -> dict[int, Row]:

@@ -42,9 +42,9 @@ class TagCount:
 class Reading:
     """A caption, ready to be asked for many tags."""
 
-    def __init__(self, caption: str) -> None:
-        """Read it once."""
-        words = tags(caption)
+    def __init__(self, caption: str, words: Sequence[str] | None = None) -> None:
+        """Read it once; `words` are its tags, where somebody has read them already."""
+        words = tags(caption) if words is None else words
         self._keys = {tag_key(word) for word in words}
         prose = " ".join(word for word in words if word.count(" ") >= PROSE_WORDS - 1)
         self._prose = f" {_plain(prose)} " if prose else ""
@@ -135,21 +135,3 @@ def disagreeing(view: View, caption: Reading, seen: Iterable[Seen]) -> list[Seen
     if view == "doubted":
         return [each for each in seen if each.category == DOUBT and caption.has(each.text)]
     return [each for each in seen if each.kind == "tag" and each.category != DOUBT and not caption.has(each.text)]
-
-
-def counted(found: Iterable[Seen]) -> list[TagCount]:
-    """Count disagreements by tag, the most frequent first."""
-    groups: dict[str, list[Seen]] = {}
-    for each in found:
-        groups.setdefault(tag_key(each.text), []).append(each)
-    counts = [
-        TagCount(
-            key=key,
-            text=group[0].text,
-            category=group[0].category,
-            images=len({each.image_id for each in group}),
-            confidence=sum(each.confidence for each in group) / len(group),
-        )
-        for key, group in groups.items()
-    ]
-    return sorted(counts, key=lambda count: (-count.images, -count.confidence, count.key))

@@ -54,6 +54,8 @@ IS: dict[str, Test] = {
     "mirrored": lambda row: row.recipe.mirrored or row.recipe.flipped,
     "noai": lambda row: row.stored.no_ai,
 }
+IS_OF_TABLE = ("dup", "upscaled", "error")
+HAS_OF_TABLE = ("trigger", "suggestion")
 ALIASES = {"licence": "license", "source": "src", "sharp": "blur"}
 BUCKET_SHAPES = ("portrait", "landscape", "square", "upscaled", "cropped")
 BUCKET_LOSS = 0.15
@@ -144,7 +146,10 @@ def _named(tests: dict[str, Test]) -> "Reader":
 
 
 def _is(table: Table, term: Term) -> Test:
-    choice = _choice(term, (*IS, "dup", "upscaled"))
+    choice = _choice(term, (*IS, *IS_OF_TABLE))
+    if choice == "error":
+        graves = {image_id for image_id, marks in table.marks.items() if "error" in marks}
+        return lambda row: row.id in graves
     if choice == "dup":
         return lambda row: row.id in table.twin_ids
     if choice == "upscaled":
@@ -152,8 +157,14 @@ def _is(table: Table, term: Term) -> Test:
     return IS[choice]
 
 
+def _finding(table: Table, term: Term) -> Test:
+    finds = pattern(term.value.strip(), is_whole=True)
+    found = {image_id for image_id, marks in table.marks.items() if any(map(finds, marks))}
+    return lambda row: row.id in found
+
+
 def _has(table: Table, term: Term) -> Test:
-    choice = _choice(term, (*HAS, "trigger", "suggestion"))
+    choice = _choice(term, (*HAS, *HAS_OF_TABLE))
     if choice == "trigger":
         return lambda row: row.has_trigger(table.trigger_word)
     if choice == "suggestion":
@@ -337,6 +348,7 @@ READERS: dict[str, Reader] = {
     "bucket": _bucket,
     "trigger": _trigger,
     "near": _near,
+    "finding": _finding,
 }
 EXAMPLES = dict.fromkeys(NUMBERS, "w:>=512") | {
     "w": "w:>=512",
@@ -363,4 +375,5 @@ EXAMPLES = dict.fromkeys(NUMBERS, "w:>=512") | {
     "bucket": "bucket:512x768",
     "trigger": "trigger:missing",
     "near": "near:12",
+    "finding": "finding:no-caption",
 }

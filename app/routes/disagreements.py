@@ -13,16 +13,19 @@ from sqlalchemy.orm import Session
 from app.contract.suggestions import tag_key
 from app.errors import Invalid
 from app.label import accepting
-from app.label.suggestions import Seen, TagCount, View, counted
+from app.label.desk import Desk
+from app.label.disagreements import VIEWS
+from app.label.suggestions import Seen, TagCount, View
 from app.person import Person
 from app.polish.addresses import thumb_url
 from app.render import page, partial
-from app.store import images, projects, suggestions
+from app.store import images, projects, suggestions, tiles
 from app.store.db import read, write
-from app.store.images import ImageRow
 from app.store.models import Project
 from app.store.projects import ProjectCounts
-from app.wiring import Store
+from app.store.tiles import TileRow
+from app.table import table_of
+from app.wiring import LabelDesk, Store
 
 router = APIRouter()
 
@@ -33,18 +36,29 @@ Choice = Literal["accept", "dismiss"]
 
 
 @dataclass(frozen=True)
+class Asked:
+    """Which tags are asked for: a view, letters in them, a page of these from 1 on."""
+
+    view: View
+    text: str = ""
+    page: int = 1
+
+
+@dataclass(frozen=True)
 class TagTable:
-    """The tags of one view; `rest` rarer ones are not shown, `dismissed` are never suggested."""
+    """A page of the tags of one view; `found` fit what is searched for, `dismissed` are never suggested."""
 
     project_id: int
     view: View
     text: str
     tags: Sequence[TagCount]
-    rest: int
+    found: int
     missing: int
     doubted: int
     has_any: bool
     dismissed: Sequence[str]
+    page: int
+    pages: int
 
 
 @dataclass(frozen=True)
@@ -52,7 +66,7 @@ class Doubt:
     """An image over which caption and model disagree."""
 
     seen: Seen
-    row: ImageRow
+    row: TileRow
     thumb: str
 
 
@@ -72,12 +86,13 @@ class ShowPage:
 
 
 class TagSettled(BaseModel):
-    """A tag, and whether the models or the captions are right over it; `q` is what the table is searched for."""
+    """A tag, and whether the models or the captions are right over it; `q` and `page` say which tags are shown."""
 
     tag: Annotated[str, Field(max_length=500)]
     choice: Choice
     view: View = "missing"
     q: Annotated[str, Field(max_length=100)] = ""
+    page: int = 1
 
 
 class ImageSettled(BaseModel):
@@ -94,12 +109,14 @@ def tags(
     request: Request,
     project_id: int,
     store: Store,
+    desk: LabelDesk,
     view: View = "missing",
     text: Annotated[str, Query(alias="q", max_length=100)] = "",
+    at: Annotated[int, Query(alias="page")] = 1,
 ) -> Response:
     """Count the tags over which captions and models disagree."""
     with read(store) as session:
-        return partial(request, "disagreements/tags", _table(session, project_id, view, text))
+        return partial(request, "disagreements/tags", _table(session, desk, project_id, Asked(view, text, at)))
 
 
 @router.post("/projects/{project_id}/disagreements/tags")
@@ -107,16 +124,17 @@ def settle(
     request: Request,
     project_id: int,
     store: Store,
+    desk: LabelDesk,
     person: Person,
     sent: Annotated[TagSettled, Form()],
 ) -> Response:
     """Settle one tag in the whole project: make the captions agree, or let them stand."""
     with write(store) as session:
         projects.get(session, project_id)
-        act = accepting.accept_tag if sent.choice == "accept" else accepting.dismiss_tag
-        count = act(session, project_id, sent.view, sent.tag, person)
+        count = _settle(session, desk, project_id, sent, person)
     with read(store) as session:
-        answer = partial(request, "disagreements/tags", _table(session, project_id, sent.view, sent.q))
+        shown = _table(session, desk, project_id, Asked(sent.view, sent.q, sent.page))
+        answer = partial(request, "disagreements/tags", shown)
     return _told(answer, _said(sent, count))
 
 
@@ -125,6 +143,7 @@ def allow(
     request: Request,
     project_id: int,
     store: Store,
+    desk: LabelDesk,
     tag: Annotated[str, Form(max_length=500)],
     view: Annotated[View, Form()] = "missing",
 ) -> Response:
@@ -133,7 +152,7 @@ def allow(
         projects.get(session, project_id)
         count = suggestions.allow_tag(session, project_id, tag)
     with read(store) as session:
-        answer = partial(request, "disagreements/tags", _table(session, project_id, view, ""))
+        answer = partial(request, "disagreements/tags", _table(session, desk, project_id, Asked(view)))
     return _told(answer, f"“{tag}” may be suggested again: {_images(count)}.")
 
 
@@ -142,6 +161,7 @@ def show(
     request: Request,
     project_id: int,
     store: Store,
+    desk: LabelDesk,
     tag: Annotated[str, Query(max_length=500)] = "",
     view: View = "missing",
 ) -> Response:
@@ -149,7 +169,7 @@ def show(
     if not tag.strip():
         return RedirectResponse(f"/projects/{project_id}/suggestions", 303)
     with read(store) as session:
-        return page(request, "disagreements/show", _show_page(session, project_id, view, tag))
+        return page(request, "disagreements/show", _show_page(session, desk, project_id, view, tag))
 
 
 @router.post("/projects/{project_id}/disagreements/images")
@@ -157,6 +177,7 @@ def settle_image(
     request: Request,
     project_id: int,
     store: Store,
+    desk: LabelDesk,
     person: Person,
     sent: Annotated[ImageSettled, Form()],
 ) -> Response:
@@ -170,48 +191,56 @@ def settle_image(
         else:
             accepting.dismiss(session, sent.suggestion, person, everywhere=False)
     with read(store) as session:
-        return partial(request, "disagreements/images", _show_page(session, project_id, sent.view, sent.tag))
+        return partial(request, "disagreements/images", _show_page(session, desk, project_id, sent.view, sent.tag))
 
 
-def _table(session: Session, project_id: int, view: View, text: str) -> TagTable:
-    projects.get(session, project_id)
-    counts = {each: counted(found) for each, found in accepting.disagreements(session, project_id).items()}
-    key = tag_key(text)
-    fitting = [count for count in counts[view] if key in count.key]
+def _settle(session: Session, desk: Desk, project_id: int, sent: TagSettled, person: str) -> int:
+    if sent.choice == "dismiss" and sent.view == "missing":
+        return suggestions.dismiss_tag(session, project_id, sent.tag, person)
+    table = table_of(session, desk, project_id)
+    found = desk.disagreements(session, project_id, table).of_tag(sent.view, sent.tag)
+    if sent.choice == "accept":
+        return accepting.accept_tag(session, table, found, sent.view, person)
+    return accepting.let_stand(session, found)
+
+
+def _table(session: Session, desk: Desk, project_id: int, asked: Asked) -> TagTable:
+    found = desk.disagreements(session, project_id, table_of(session, desk, project_id))
+    counts = {each: found.counts(each) for each in VIEWS}
+    key = tag_key(asked.text)
+    fitting = [count for count in counts[asked.view] if key in count.key] if key else counts[asked.view]
+    pages = max(1, -(-len(fitting) // MOST_TAGS))
+    at = min(max(1, asked.page), pages)
     return TagTable(
         project_id=project_id,
-        view=view,
-        text=text,
-        tags=fitting[:MOST_TAGS],
-        rest=max(0, len(fitting) - MOST_TAGS),
+        view=asked.view,
+        text=asked.text,
+        tags=fitting[(at - 1) * MOST_TAGS : at * MOST_TAGS],
+        found=len(fitting),
         missing=len(counts["missing"]),
         doubted=len(counts["doubted"]),
-        has_any=bool(suggestions.models(session, project_id)),
+        has_any=suggestions.any_of(session, project_id),
         dismissed=suggestions.dismissed(session, project_id),
+        page=at,
+        pages=pages,
     )
 
 
-def _show_page(session: Session, project_id: int, view: View, tag: str) -> ShowPage:
+def _show_page(session: Session, desk: Desk, project_id: int, view: View, tag: str) -> ShowPage:
     project = projects.get(session, project_id)
-    key = tag_key(tag)
-    found: dict[int, Seen] = {}
-    for each in accepting.disagreements(session, project_id)[view]:
-        if tag_key(each.text) == key:
-            found.setdefault(each.image_id, each)
-    order = sorted(found.values(), key=lambda each: each.confidence, reverse=view == "doubted")
+    by_image = desk.disagreements(session, project_id, table_of(session, desk, project_id)).of_tag(view, tag)
+    found = [here[0] for here in by_image.values()]
+    order = sorted(found, key=lambda each: each.confidence, reverse=view == "doubted")
+    rows = tiles.tile_rows(session, project_id, [each.image_id for each in order[:MOST_IMAGES]])
     return ShowPage(
         project=project,
         counts=projects.counts(session, project_id),
         caption_url=f"/projects/{project_id}/label",
         view=view,
         tag=tag,
-        doubts=[_doubt(each, images.get(session, each.image_id)) for each in order[:MOST_IMAGES]],
+        doubts=[Doubt(seen, row, thumb_url(row)) for seen, row in zip(order, rows, strict=False)],
         rest=max(0, len(order) - MOST_IMAGES),
     )
-
-
-def _doubt(each: Seen, row: ImageRow) -> Doubt:
-    return Doubt(each, row, thumb_url(row))
 
 
 def _told(answer: Response, text: str) -> Response:

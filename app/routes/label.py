@@ -9,25 +9,30 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
+from app.config import Settings
 from app.contract.buckets import Size
 from app.contract.purposes import PURPOSES
 from app.contract.recipe import size_after
+from app.contract.spec import TagSpec, read_spec
 from app.contract.splits import Split
 from app.errors import Invalid
 from app.label.desk import Desk
 from app.label.filters import FilterError
+from app.label.offers import Offered, offers
+from app.label.one_tag import Asked, Limits, in_doubt_first
+from app.launch.start import run_dir
 from app.next_step import uncaptioned
 from app.person import NOBODY, Person
 from app.place import Target, place_of, target_of
-from app.polish.addresses import picture_url, thumb_url
+from app.polish.addresses import picture_url, shade_url, thumb_url
 from app.render import page
-from app.store import images, projects, tiles
+from app.store import images, projects, runs, tiles
 from app.store.db import read
 from app.store.models import Project
 from app.store.projects import ProjectCounts
 from app.store.tiles import TileRow
-from app.table import find
-from app.wiring import LabelDesk, Store
+from app.table import find, table_of
+from app.wiring import LabelDesk, OwnSettings, Store
 
 router = APIRouter()
 
@@ -75,7 +80,7 @@ class Crop(BaseModel):
 
 
 class Row(BaseModel):
-    """One image of the screen; width and height are those of what is shown."""
+    """One image of the screen; width and height are those of what is shown, `shade` is red over what is masked."""
 
     id: int
     name: str
@@ -91,6 +96,7 @@ class Row(BaseModel):
     reviewed_by: str | None
     suggestions: int
     badges: Sequence[str]
+    shade: str | None
     crop: Crop
 
 
@@ -139,6 +145,48 @@ def rows(project_id: int, store: Store, ids: str = "") -> list[Row]:
         return [_row(each, target) for each in tiles.tile_rows(session, project_id, wanted)]
 
 
+@router.get("/projects/{project_id}/label/pass.json")
+def one_tag(
+    project_id: int,
+    store: Store,
+    desk: LabelDesk,
+    settings: OwnSettings,
+    tag: Annotated[str, Query(max_length=500)],
+    text: Annotated[str, Query(alias="filter")] = "",
+) -> list[Asked]:
+    """Order the images of a filter for one tag, the doubtful ones first; none where the filter cannot be read."""
+    with read(store) as session:
+        table = table_of(session, desk, project_id)
+        scores = desk.disagreements(session, project_id, table).scores(tag)
+        limits = _limits(session, settings, project_id) if scores else {}
+        found, _ = _find(session, desk, project_id, text)
+    has = {row.id for row in table.rows if row.reading.has(tag)}
+    return in_doubt_first(found, has, scores, limits)
+
+
+def _limits(session: Session, settings: Settings, project_id: int) -> dict[str, Limits]:
+    """The thresholds of each model, as in the newest tag run that asked it."""
+    limits: dict[str, Limits] = {}
+    for run in runs.listed(session, project_id):
+        if run.kind != "tag":
+            continue
+        try:
+            spec = read_spec(run_dir(settings, run).spec.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(spec, TagSpec):
+            limits.setdefault(spec.model, Limits(spec.threshold, spec.character_threshold))
+    return limits
+
+
+@router.get("/projects/{project_id}/label/offers.json")
+def filter_offers(project_id: int, store: Store, desk: LabelDesk, q: str = "") -> list[Offered]:
+    """Offer at most 12 terms that a filter may go on with."""
+    with read(store) as session:
+        table = table_of(session, desk, project_id)
+    return offers(table, q[:200])
+
+
 def _find(session: Session, desk: Desk, project_id: int, text: str) -> tuple[list[int], Mistake | None]:
     try:
         return find(session, desk, project_id, text), None
@@ -174,6 +222,7 @@ def _row(row: TileRow, target: Target) -> Row:
         reviewed_by=row.reviewed_by,
         suggestions=row.suggestions,
         badges=_badges(row),
+        shade=shade_url(row) if _is_masked(row) else None,
         crop=_crop(size, target),
     )
 
@@ -181,11 +230,15 @@ def _row(row: TileRow, target: Target) -> Row:
 def _badges(row: TileRow) -> list[str]:
     badges = {
         "untagged": not (row.caption or "").strip(),
-        "masked": row.recipe.mask is not None or row.recipe.alpha == "mask",
+        "masked": _is_masked(row),
         "cropped": row.recipe.crop is not None,
         "suggested": row.suggestions > 0,
     }
     return [key for key, is_on in badges.items() if is_on]
+
+
+def _is_masked(row: TileRow) -> bool:
+    return row.recipe.mask is not None or row.recipe.alpha == "mask"
 
 
 def _crop(size: Size, target: Target) -> Crop:

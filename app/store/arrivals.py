@@ -69,7 +69,7 @@ def known_words(session: Session, project_id: int, image_ids: Sequence[int]) -> 
     return {image_id: KnownWords(current.get(image_id, ""), frozenset(texts)) for image_id, texts in had.items()}
 
 
-def adopt_caption(session: Session, image_id: int, new: NewCaption, by: str) -> None:
+def adopt_caption(session: Session, image_id: int, new: NewCaption, by: str, batch: str | None = None) -> None:
     """Give an image words as they came in a file, whatever it had before. Raises NotFound."""
     row = images.get(session, image_id)
     caption = session.get(Caption, image_id) or Caption(image_id=image_id)
@@ -78,7 +78,7 @@ def adopt_caption(session: Session, image_id: int, new: NewCaption, by: str) -> 
     session.add(caption)
     session.execute(update(Image).where(Image.id == image_id).values(revision=Image.revision + 1))
     session.flush()
-    record(session, Edit(row.project_id, by, "caption", image_id, "import", row.caption, new.text))
+    record(session, Edit(row.project_id, by, "caption", image_id, "import", row.caption, new.text, batch))
 
 
 def copies(session: Session, project_id: int) -> list[tuple[NewImage, NewCaption | None]]:

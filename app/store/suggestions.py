@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Engine, case, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from app.contract.rundir import RunDir
@@ -94,6 +94,7 @@ def _renew(
     for key, row in kept.items():
         if answer := said.get(key):
             row.confidence, row.category, row.run_id = answer.confidence, answer.category, taken.run_id
+            row.at_us = now_us()
         elif row.state == "open" and row.run_id != taken.run_id:
             session.delete(row)
     return [
@@ -152,6 +153,42 @@ def of_project(session: Session, project_id: int) -> list[StoredSuggestion]:
     return [StoredSuggestion._make(row) for row in found]
 
 
+@dataclass(frozen=True)
+class Standing:
+    """A moment of a project's suggestions: how many nobody has dismissed, the sum of their ids, the newest change."""
+
+    count: int
+    id_sum: int
+    newest_us: int
+
+
+def standing(session: Session, project_id: int) -> Standing:
+    """Say which moment of a project's suggestions this is."""
+    is_kept = Suggestion.state != "dismissed"
+    kept = select(
+        func.coalesce(func.sum(case((is_kept, 1), else_=0)), 0),
+        func.coalesce(func.sum(case((is_kept, Suggestion.id), else_=0)), 0),
+        func.coalesce(func.max(Suggestion.at_us), 0),
+    )
+    return Standing(*session.execute(kept.where(_is_of(project_id))).one())
+
+
+def changed_since(session: Session, project_id: int, at_us: int) -> list[StoredSuggestion]:
+    """The suggestions that were made, renewed or settled at a moment or later, those that were dismissed too."""
+    columns = (getattr(Suggestion, name) for name in StoredSuggestion._fields)
+    query: Any = select(*columns).where(_is_of(project_id), Suggestion.at_us >= at_us)
+    return [StoredSuggestion._make(row) for row in session.execute(query.order_by(Suggestion.id))]
+
+
+def any_of(session: Session, project_id: int) -> bool:
+    """Whether a model has said anything of a project's images, whatever became of it."""
+    return session.execute(select(Suggestion.id).where(_is_of(project_id)).limit(1)).first() is not None
+
+
+def _is_of(project_id: int) -> ColumnElement[bool]:
+    return Suggestion.image_id.in_(select(Image.id).where(Image.project_id == project_id))
+
+
 def of_runs(session: Session, project_id: int) -> dict[int, int]:
     """How many suggestions each run of a project has left here, whatever became of them."""
     query = (
@@ -181,7 +218,7 @@ def settle(session: Session, ids: Iterable[int], state: SuggestionState) -> None
         session.execute(
             update(Suggestion)
             .where(Suggestion.id.in_(wanted[start : start + CHUNK]))
-            .values(state=state)
+            .values(state=state, at_us=now_us())
             .execution_options(synchronize_session="fetch")
         )
     session.flush()

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import String, cast, func, select
+from sqlalchemy import String, case, cast, func, select
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict, Invalid, NotFound
@@ -171,13 +171,15 @@ class PastStep:
 def past_steps(session: Session, project_id: int, limit: int = 50) -> list[PastStep]:
     """The latest steps of a project, the newest first."""
     key = func.coalesce(HistoryEntry.batch, cast(HistoryEntry.id, String))
+    # Images that came in with their words are one thing that happened.
+    adds = func.max(case((HistoryEntry.verb == "add", 1), else_=0)) == 1
     query = (
         select(
             func.max(HistoryEntry.id),
             func.max(HistoryEntry.by),
             func.max(HistoryEntry.at_us),
             func.min(HistoryEntry.noun),
-            func.max(HistoryEntry.verb),
+            case((adds, "add"), else_=func.max(HistoryEntry.verb)),
             func.count(HistoryEntry.noun_id.distinct()),
             func.max(HistoryEntry.undoes).is_not(None),
             func.max(HistoryEntry.redoes).is_not(None),

@@ -6,6 +6,7 @@ import * as merge from "./merge.js";
 import { lead } from "./panel.js";
 import * as pass from "./pass.js";
 import * as quick from "./quick.js";
+import * as retag from "./retag.js";
 import * as sheet from "./sheet.js";
 import * as stage from "./stage.js";
 import { change, loaded, refresh } from "./rows.js";
@@ -179,7 +180,7 @@ export const actions = {
   "far-next": () => step(10),
   "far-previous": () => step(-10),
   unreviewed: () => next(["-is:reviewed"], (row) => !row.reviewed_by, "Every image here is reviewed."),
-  error: () => next(["(is:untagged or tokens:>75)", "is:untagged"], (row) => !textOf(row.id).trim(), "No caption here has a problem."),
+  error: () => next(["(is:untagged or is:error or tokens:>75)", "(is:untagged or is:error)"], (row) => !textOf(row.id).trim(), "No image here has a problem."),
   edit: editor.enter,
   mark: () => mark(state.current, !state.marked.has(state.current)),
   "mark-next": () => extend(1),
@@ -217,6 +218,7 @@ export const actions = {
   size: stage.toggleSize,
   loupe: stage.toggleLoupe,
   overlay: stage.toggleOverlay,
+  mask: stage.toggleMask,
   "pan-left": () => stage.pan(-1, 0),
   "pan-right": () => stage.pan(1, 0),
   "pan-up": () => stage.pan(0, -1),
@@ -233,10 +235,13 @@ export const actions = {
   "write-reviewed": writeReviewed,
   "tag-earlier": () => editor.shift(-1),
   "tag-later": () => editor.shift(1),
+  ...retag.actions,
+  "chip-undo": () => travel("undo"),
+  "chip-redo": () => travel("redo"),
   "pass-yes": pass.yes,
   "pass-no": pass.no,
-  "pass-skip": () => step(1),
-  "pass-back": () => step(-1),
+  "pass-skip": pass.skip,
+  "pass-back": pass.back,
   "pass-size": stage.toggleSize,
   "pass-end": pass.end,
 };

@@ -40,7 +40,7 @@ function put() {
   // What was typed while the row was on its way is kept behind the words that then came.
   const next = row ? join(words, typed) : typed;
   if (area.value !== next) area.value = next;
-  area.placeholder = row ? "No caption yet" : state.current ? "Loading…" : "";
+  area.placeholder = row ? "No caption yet. Enter starts writing." : state.current ? "Loading…" : "";
   if (row && typed.trim()) writeText(holds, next);
   shownBefore = area.value;
   if (state.mode === "edit") area.setSelectionRange(area.value.length, area.value.length);
@@ -112,6 +112,14 @@ export function insert(from, to, words) {
   area.focus();
   area.setSelectionRange(from, to);
   if (!document.execCommand("insertText", false, words)) area.setRangeText(words, from, to, "end");
+}
+
+// Words that were changed beside the field take the same way as those typed into it.
+export function rewrite(words) {
+  if (!holds || !isThere || area.value === words) return;
+  area.value = words;
+  tell("text", { id: holds, text: words });
+  flush();
 }
 
 export function shift(by) {

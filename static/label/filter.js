@@ -1,6 +1,6 @@
 // The filter: read as it is typed; a mistake is shown where it stands, and the last good result stays.
 import { ask, reason } from "./net.js";
-import { byId, on, setIndex, state, toast } from "./state.js";
+import { byId, on, setIndex, settleHere, state, toast } from "./state.js";
 
 const DELAY_MS = 150;
 const input = byId("filter");
@@ -180,6 +180,7 @@ export function start() {
     clearTimeout(timer);
     timer = setTimeout(load, DELAY_MS);
   });
+  input.addEventListener("blur", settleHere);
   byId("filter-form").addEventListener("submit", async (event) => {
     event.preventDefault();
     clearTimeout(timer);

@@ -2,7 +2,7 @@
 import { recall, remember } from "./state.js";
 
 const STORE = "label-keys";
-export const MODES = { nav: "While browsing", edit: "While writing", pass: "One tag, image by image" };
+export const MODES = { nav: "While browsing", edit: "While writing", chip: "On a tag", pass: "One tag, image by image" };
 
 // id, mode, keys, words. A key of two parts is pressed one after the other.
 const TABLE = [
@@ -13,8 +13,9 @@ const TABLE = [
   ["far-next", "nav", ["PageDown"], "Ten images on"],
   ["far-previous", "nav", ["PageUp"], "Ten images back"],
   ["unreviewed", "nav", ["u"], "Next image that is not reviewed"],
-  ["error", "nav", ["e"], "Next image with a problem in its caption"],
+  ["error", "nav", ["e"], "Next image with an error, without words, or with too many"],
   ["edit", "nav", ["Enter", "i"], "Write the caption"],
+  ["chips", "nav", ["w"], "Change the tags one by one"],
   ["mark", "nav", ["Space"], "Mark the image, or unmark it"],
   ["mark-next", "nav", ["J", "Shift+ArrowDown", "Shift+ArrowRight"], "Mark and go on"],
   ["mark-previous", "nav", ["K", "Shift+ArrowUp", "Shift+ArrowLeft"], "Mark and go back"],
@@ -47,6 +48,7 @@ const TABLE = [
   ["size", "nav", ["z"], "Whole image, or actual size"],
   ["loupe", "nav", ["Z"], "Loupe"],
   ["overlay", "nav", ["h"], "Show what the crop keeps"],
+  ["mask", "nav", ["o"], "Show what masked loss ignores"],
   ["pan-left", "nav", ["Ctrl+ArrowLeft"], "Move the image right"],
   ["pan-right", "nav", ["Ctrl+ArrowRight"], "Move the image left"],
   ["pan-up", "nav", ["Ctrl+ArrowUp"], "Move the image down"],
@@ -61,8 +63,22 @@ const TABLE = [
   ["write-next", "edit", ["Ctrl+Enter", "PageDown"], "Next image, still writing"],
   ["write-previous", "edit", ["PageUp"], "Previous image, still writing"],
   ["write-reviewed", "edit", ["Ctrl+Shift+Enter"], "Reviewed, and on to the next, still writing"],
-  ["tag-earlier", "edit", ["Alt+ArrowUp"], "Move the tag forward"],
-  ["tag-later", "edit", ["Alt+ArrowDown"], "Move the tag back"],
+  ["tag-earlier", "edit", ["Alt+ArrowUp"], "Move the tag one place earlier"],
+  ["tag-later", "edit", ["Alt+ArrowDown"], "Move the tag one place later"],
+  ["chip-next", "chip", ["ArrowRight", "ArrowDown", "l"], "Next tag"],
+  ["chip-previous", "chip", ["ArrowLeft", "ArrowUp", "h"], "Previous tag"],
+  ["chip-first", "chip", ["Home"], "First tag"],
+  ["chip-last", "chip", ["End"], "Last tag"],
+  ["chip-earlier", "chip", ["Alt+ArrowLeft", "Alt+ArrowUp"], "Move the tag one place earlier"],
+  ["chip-later", "chip", ["Alt+ArrowRight", "Alt+ArrowDown"], "Move the tag one place later"],
+  ["chip-edit", "chip", ["Enter", "F2"], "Write the tag anew"],
+  ["chip-remove", "chip", ["x", "Delete", "Backspace"], "Take the tag out"],
+  ["chip-pin", "chip", ["p", "|"], "Keep the tags up to here in front, or no longer"],
+  ["chip-page-next", "chip", ["j", "PageDown"], "Next image, still on its tags"],
+  ["chip-page-previous", "chip", ["k", "PageUp"], "Previous image, still on its tags"],
+  ["chip-undo", "chip", ["Ctrl+z"], "Undo"],
+  ["chip-redo", "chip", ["Ctrl+Shift+z", "Ctrl+y"], "Redo"],
+  ["chip-end", "chip", ["Escape"], "Done with the tags"],
   ["pass-yes", "pass", ["y"], "It has the tag"],
   ["pass-no", "pass", ["n"], "It has not"],
   ["pass-skip", "pass", ["Space", "j", "ArrowDown", "ArrowRight"], "Skip"],

@@ -1,5 +1,7 @@
 // From a key to a command. Browsing, letters are commands; writing, they are letters, and no key that types is ever taken.
 import * as completion from "./completion.js";
+import * as offers from "./offers.js";
+import * as retag from "./retag.js";
 import { commands, keysOf, nameOf, shownKey } from "./keymap.js";
 import { byId, on, state } from "./state.js";
 
@@ -17,7 +19,8 @@ function forget() {
 }
 
 function find(name) {
-  return commands.find((each) => each.mode === state.mode && keysOf(each).includes(name));
+  // The sheet of keys can be had wherever letters are commands.
+  return commands.find((each) => (each.mode === state.mode || (each.id === "sheet" && state.mode !== "edit")) && keysOf(each).includes(name));
 }
 
 function begins(name) {
@@ -39,9 +42,12 @@ function used(event) {
   const { target } = event;
   const isCaption = target === byId("caption");
   if (isCaption && completion.key(event)) return true;
+  if (target === byId("filter") && offers.key(event)) return true;
+  if (target.matches(".label-chip-edit")) return false;
   if (!isCaption && isField(target)) return event.key === "Escape" ? back() : false;
+  if (state.mode === "chip" && retag.typesAhead(event)) return true;
   // A focused button or link is pressed by its own keys.
-  if (["Enter", " "].includes(event.key) && target.matches("a[href], button, summary, [role=button]") && !event.ctrlKey) return false;
+  if (["Enter", " "].includes(event.key) && target.matches("a[href], button, summary, [role=button]") && !target.matches(".label-chip") && !event.ctrlKey) return false;
   const name = first ? `${first} ${nameOf(event)}` : nameOf(event);
   const command = find(name);
   if (!command && !first && begins(name)) {
@@ -69,6 +75,7 @@ function hint() {
   const words = {
     nav: [["edit", "write"], ["reviewed", "reviewed"], ["filter", "filter"], ["undo", "undo"], ["palette", "commands"]],
     edit: [["leave", "done"], ["write-next", "next"]],
+    chip: [["chip-edit", "rewrite"], ["chip-remove", "take out"], ["chip-earlier", "move"], ["chip-pin", "keep in front"], ["chip-end", "done"]],
     pass: [["pass-yes", "yes"], ["pass-no", "no"], ["pass-end", "end"]],
   }[state.mode].map(([id, word]) => {
     const [key] = commands.filter((each) => each.id === id).flatMap(keysOf);

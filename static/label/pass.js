@@ -1,14 +1,21 @@
-// One tag through all images of the filter: yes or no, and the next one comes.
+// One tag through all images of the filter, the doubtful ones first: yes or no, and the next one comes.
 import { flush } from "./editor.js";
 import { addTag, hasTag, removeTag } from "./segments.js";
 import { loaded } from "./rows.js";
 import { textOf, writeText } from "./saving.js";
 import { ask } from "./net.js";
-import { byId, on, place, setMode, state, step, tell } from "./state.js";
+import { byId, on, setMode, show, state, tell, toast } from "./state.js";
 
 const dialog = byId("pass-dialog");
 const bar = byId("pass");
 let tag = "";
+// The images in the order in which they are asked about, the place in it, and how many have been answered.
+let order = [];
+let at = 0;
+let answered = 0;
+let isReady = false;
+// Keys are carried out in their order, also those pressed while the order is still on its way.
+let chain = Promise.resolve();
 
 export async function begin() {
   flush();
@@ -19,23 +26,50 @@ export async function begin() {
   byId("pass-tags").replaceChildren(...(body.tags ?? []).slice(0, 300).map((each) => Object.assign(document.createElement("option"), { value: each.tag })));
 }
 
+async function sort() {
+  isReady = false;
+  draw();
+  const { status, body } = await ask(`${state.url}/label/pass.json?${new URLSearchParams({ tag, filter: state.filter })}`);
+  order = status === 200 ? body.filter((each) => state.places.has(each.id)) : state.ids.map((id) => ({ id, confidence: null }));
+  [at, answered, isReady] = [0, 0, true];
+  if (status !== 200) toast("What models said could not be read, so the images come in their own order.", "warn");
+  if (order.length) show(order[0].id);
+  draw();
+}
+
 function draw() {
   bar.hidden = state.mode !== "pass";
   if (bar.hidden) return;
+  const part = (name, text, className = "") => Object.assign(document.createElement(name), { textContent: text, className });
+  if (!isReady) return bar.replaceChildren(part("p", "Putting the doubtful ones first…"));
   const has = hasTag(textOf(state.current), tag);
-  const part = (name, text) => Object.assign(document.createElement(name), { textContent: text });
   const question = part("p", "");
   question.append(part("strong", tag), has ? " is in the caption" : " is not in the caption");
-  const keys = part("p", "");
-  keys.className = "small";
+  const sure = order[at]?.confidence;
+  const said = typeof sure === "number" ? `a model is ${Math.round(sure * 100)} % sure` : "no model has said anything of it";
+  const keys = part("p", "", "small");
   keys.append(part("kbd", "Y"), " it has it  ", part("kbd", "N"), " it has not  ", part("kbd", "Space"), " skip  ", part("kbd", "Esc"), " end");
-  bar.replaceChildren(question, keys);
+  bar.replaceChildren(question, part("p", `${at + 1} of ${order.length} · ${said}`, "small muted num"), keys);
 }
 
+function go(by) {
+  let next = at + by;
+  while (order[next] && !state.places.has(order[next].id)) next += by;
+  if (!order[next]) return by > 0 ? end() : undefined;
+  at = next;
+  show(order[at].id);
+  draw();
+}
+
+// What a key does happens after what the keys before it do; nothing once the pass is over.
+const act = (work) => {
+  chain = chain.then(() => (state.mode === "pass" ? work() : undefined));
+};
+
 async function answer(isThere) {
-  const id = state.current;
-  if (place() === state.ids.length - 1) end();
-  else step(1);
+  const id = order[at]?.id;
+  answered += 1;
+  go(1);
   const [row] = await loaded([id]);
   if (!row) return;
   const words = textOf(id);
@@ -43,20 +77,28 @@ async function answer(isThere) {
   tell("settled", id);
 }
 
-export const yes = () => answer(true);
-export const no = () => answer(false);
+export const yes = () => act(() => answer(true));
+export const no = () => act(() => answer(false));
+export const skip = () => act(() => go(1));
+export const back = () => act(() => go(-1));
 
 export function end() {
+  if (isReady) toast(`“${tag}”: ${answered} of ${order.length} answered.`);
   setMode("nav");
+}
+
+export function askAbout(words) {
+  tag = words;
+  byId("grid").focus({ preventScroll: true });
+  setMode("pass");
+  chain = chain.then(sort);
 }
 
 export function start() {
   byId("pass-form").addEventListener("submit", () => {
-    tag = byId("pass-tag").value.trim();
-    if (tag) setTimeout(() => {
-      byId("grid").focus({ preventScroll: true });
-      setMode("pass");
-    });
+    const words = byId("pass-tag").value.trim();
+    // The dialog closes first, which gives the focus back to where it was.
+    if (words) setTimeout(askAbout, 0, words);
   });
   on("mode", draw);
   on("current", draw);

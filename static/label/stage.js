@@ -9,12 +9,15 @@ const scroll = byId("stage-scroll");
 const picture = byId("picture");
 const loupe = byId("loupe");
 const overlay = byId("overlay");
+const shade = byId("shade");
 const ahead = new Map();
+let showsMask = false;
 let at = { x: 0.5, y: 0.5 };
 let shown = 0;
 
 function draw() {
   const row = currentRow();
+  if (row) drawMask(row);
   if (!row || shown === row.display + row.id) return lay();
   shown = row.display + row.id;
   const full = ahead.get(row.display) ?? fetchAhead(row.display);
@@ -32,6 +35,19 @@ function draw() {
   byId("picture-size").textContent = `${row.width} × ${row.height}`;
   drawCrop(row);
   lay();
+}
+
+// Red lies over what does not count in a masked loss; it comes once somebody wants to see it.
+function drawMask(row) {
+  const url = (showsMask && row.shade) || "";
+  byId("picture-mask").textContent = !showsMask ? "" : row.shade ? "red does not train" : "no mask: all of it trains";
+  if (!url) {
+    shade.hidden = true;
+    shade.removeAttribute("src");
+  } else if (shade.getAttribute("src") !== url) {
+    shade.hidden = true;
+    shade.src = url;
+  }
 }
 
 function drawCrop(row) {
@@ -84,6 +100,8 @@ function changed() {
   want("near", here < 0 ? [] : [state.current, ...state.ids.slice(Math.max(0, here - 20), here + 60)]);
   if (!currentRow()) {
     picture.removeAttribute("src");
+    shade.hidden = true;
+    shade.removeAttribute("src");
     shown = 0;
   }
   draw();
@@ -104,6 +122,13 @@ export function pan(dx, dy) {
 export function toggleOverlay() {
   overlay.toggleAttribute("hidden");
   byId("view-overlay").ariaPressed = String(!overlay.hasAttribute("hidden"));
+}
+
+export function toggleMask() {
+  showsMask = !showsMask;
+  byId("view-mask").ariaPressed = String(showsMask);
+  const row = currentRow();
+  if (row) drawMask(row);
 }
 
 export function toggleLoupe() {
@@ -136,6 +161,11 @@ export function start() {
   scroll.addEventListener("dblclick", toggleSize);
   byId("view-size").addEventListener("click", toggleSize);
   byId("view-loupe").addEventListener("click", toggleLoupe);
+  byId("view-mask").addEventListener("click", toggleMask);
+  shade.addEventListener("load", () => (shade.hidden = false));
+  shade.addEventListener("error", () => {
+    if (shade.hasAttribute("src")) byId("picture-mask").textContent = "the mask cannot be read";
+  });
   byId("view-overlay").addEventListener("click", toggleOverlay);
   on("index", changed);
   on("current", changed);

@@ -36,6 +36,14 @@ export const place = () => state.places.get(state.current) ?? -1;
 // The images that a command is about: those that are marked, else the one that is shown.
 export const targets = () => (state.marked.size ? state.ids.filter((id) => state.marked.has(id)) : state.current ? [state.current] : []);
 
+// Where somebody was when a filter took the image away: a filter that finds it again leads back to it.
+let away = 0;
+
+// Whoever has ended typing works where they are, unless nothing was found.
+export function settleHere() {
+  if (state.current) away = 0;
+}
+
 export function setIndex(found, total) {
   const before = place();
   const ids = state.leaving.size ? found.filter((id) => !state.leaving.has(id)) : found;
@@ -45,13 +53,17 @@ export function setIndex(found, total) {
   state.places = new Map(ids.map((id, at) => [id, at]));
   for (const id of state.marked) if (!state.places.has(id)) state.marked.delete(id);
   tell("index");
+  if (!state.places.has(state.current)) away ||= state.current;
+  const isBack = state.places.has(away) && state.mode !== "edit";
   // What is shown stays, as long as the filter finds it; else the image that took its place.
   // Nobody's writing is moved to another image.
-  if (!state.places.has(state.current) && state.mode !== "edit") show(ids[Math.min(Math.max(before, 0), ids.length - 1)] ?? 0);
+  if (isBack) show(away);
+  else if (!state.places.has(state.current) && state.mode !== "edit") show(ids[Math.min(Math.max(before, 0), ids.length - 1)] ?? 0, away);
   else tell("current", { id: state.current, isSame: true });
 }
 
-export function show(id) {
+export function show(id, from = 0) {
+  away = from;
   if (id === state.current && id) return;
   tell("leave", state.current);
   state.current = id;

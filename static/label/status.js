@@ -4,7 +4,7 @@ import { ask } from "./net.js";
 import { settled, standing } from "./saving.js";
 import { byId, on, place, state } from "./state.js";
 
-const WORDS = { nav: "Browse", edit: "Write", pass: "One tag" };
+const WORDS = { nav: "Browse", edit: "Write", chip: "Tags", pass: "One tag" };
 const ADDRESS_MS = 500;
 const REST_MS = 400;
 const FEW = 5000;

@@ -13,16 +13,19 @@ from app.contract.buckets import make_buckets
 from app.label.bulk import Wish, plan
 from app.label.desk import Desk, Frame
 from app.label.terms import matching
+from app.routes import disagreements
+from app.routes.disagreements import Asked, TagSettled
 from app.store import captions, projects, undo
 from app.store.db import read, write
 from app.store.edits import Words, new_step, write_captions
-from app.store.models import Blob, Caption, Image
+from app.store.models import Blob, Caption, Image, Suggestion
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(600)]
 
 IMAGES = 20_000
 ROWS = 100_000
-FILTER_MS, COMPLETION_MS, BULK_MS = 150, 30, 2000
+SUGGESTED = 5
+FILTER_MS, COMPLETION_MS, BULK_MS, DOUBTS_MS = 150, 30, 2000, 300
 # A busy machine is slower for the same work; the limits themselves are printed beside what was measured.
 ROOM = 1.5
 FILTERS = ("cat", "is:untagged", 'tag:"word 17" -word', "w:>512 OR trigger:missing", "df:<3 tags:>5", "bucket:512x512")
@@ -102,6 +105,41 @@ def test_labeling_keeps_up_with_a_person(
         for name, took_ms, limit_ms in told:
             print(f"  {name:<44}{took_ms:9.1f} ms" + (f"   limit {limit_ms:.0f} ms" if limit_ms else ""))
     assert all(took_ms <= limit_ms * ROOM for _, took_ms, limit_ms in told if limit_ms)
+
+
+def test_disagreements_keep_up_with_a_person(engine: Engine, large_id: int, capsys: pytest.CaptureFixture[str]) -> None:
+    desk, random = Desk(), Random(3)
+    words = [f"word {place}" for place in range(3000)]
+    rows = [
+        {"image_id": at, "kind": "tag", "text": word, "category": random.choice(("general", "general", "doubt"))}
+        | {"confidence": random.random(), "model": "wd", "state": "open", "at_us": at}
+        for at in range(1, IMAGES + 1)
+        for word in random.sample(words, SUGGESTED)
+    ]
+    with write(engine) as session:
+        session.execute(insert(Suggestion), rows)
+
+    def table() -> object:
+        with read(engine) as session:
+            return disagreements._table(session, desk, large_id, Asked("missing"))
+
+    def tag() -> object:
+        with read(engine) as session:
+            return disagreements._show_page(session, desk, large_id, "missing", "word 1")
+
+    def settle() -> None:
+        with write(engine) as session:
+            sent = TagSettled(tag="word 1", choice="accept")
+            assert disagreements._settle(session, desk, large_id, sent, "ann")
+
+    told = [("disagreements, first read of all", ms(table), 0.0), ("disagreements, table again", ms(table), DOUBTS_MS)]
+    told += [("images of one tag", ms(tag), DOUBTS_MS), ("a tag added where it is missing", ms(settle), DOUBTS_MS)]
+    told.append(("disagreements, table after that", ms(table), DOUBTS_MS))
+    with capsys.disabled():
+        print()
+        for name, took_ms, limit_ms in told:
+            print(f"  {name:<44}{took_ms:9.1f} ms" + (f"   limit {limit_ms:.0f} ms" if limit_ms else ""))
+    assert all(took_ms <= limit_ms for _, took_ms, limit_ms in told if limit_ms)
 
 
 def _words(count: int) -> list[tuple[int, str]]:

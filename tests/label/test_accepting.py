@@ -5,10 +5,14 @@ from collections.abc import Sequence
 import pytest
 from sqlalchemy import Engine
 
+from app.contract.buckets import Size
 from app.contract.suggestions import DOUBT, Answer, Looked
 from app.errors import Conflict
 from app.label import accepting
 from app.label.accepting import Wish
+from app.label.desk import Desk, Frame
+from app.label.rows import Table
+from app.label.suggestions import Seen, View
 from app.store import captions, history, images, projects, runs, suggestions, undo
 from app.store.db import read, write
 from app.store.images import NewImage
@@ -151,12 +155,20 @@ def test_a_disagreement_over_a_tag_is_settled_either_way(engine: Engine, ids: di
     suggest(engine, "a", [tag("grass"), tag("red", 0.1, DOUBT)])
     suggest(engine, "d", [tag("grass", 0.5), tag("old words", 0.2, DOUBT)])
     with write(engine) as session:
-        assert len(accepting.disagreements(session, 1)["missing"]) == 2
-        assert [each.text for each in accepting.disagreements(session, 1)["doubted"]] == ["red", "old words"]
-        assert accepting.accept_tag(session, 1, "missing", "Grass", "ana") == 2
-        assert accepting.accept_tag(session, 1, "doubted", "red", "ana") == 1
-        assert accepting.dismiss_tag(session, 1, "doubted", "old words", "ana") == 1
-        assert accepting.disagreements(session, 1)["missing"] == accepting.disagreements(session, 1)["doubted"] == []
-        assert accepting.dismiss_tag(session, 1, "missing", "grass", "ana") == 2
+        desk = Desk()
+
+        def found(view: View, tag: str) -> tuple[Table, dict[int, Sequence[Seen]]]:
+            table = desk.table(session, 1, Frame("inkstyle", (Size(64, 64),)))
+            return table, dict(desk.disagreements(session, 1, table).of_tag(view, tag))
+
+        assert accepting.accept_tag(session, *found("missing", "Grass"), "missing", "ana") == 2
+        assert accepting.accept_tag(session, *found("doubted", "red"), "doubted", "ana") == 1
+        assert accepting.let_stand(session, found("doubted", "old_words")[1]) == 1
+        assert [found(*each)[1] for each in (("missing", "grass"), ("doubted", "red"), ("doubted", "old words"))] == [
+            {},
+            {},
+            {},
+        ]
+        assert suggestions.dismiss_tag(session, 1, "grass", "ana") == 2
     assert caption(engine, ids["a"]) == "cat, grass"
     assert caption(engine, ids["d"]) == "old words, grass"

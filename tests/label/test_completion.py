@@ -78,6 +78,39 @@ def test_odd_lists_are_read_as_far_as_they_make_sense(text: str, known: Known) -
     assert list(parse_vocabulary(text)) == [known]
 
 
+THREE_COLUMNS = """name,category,count
+solo,0,600
+oc:fire_storm,7,40
+solo,4,9
+Solo,1,2
+safe,0,Quality tag
+"red, round",0,3
+"""
+
+
+def test_a_list_of_three_columns_with_header_and_doubles() -> None:
+    rows = list(parse_vocabulary(THREE_COLUMNS))
+    assert [(each.tag, each.count, each.aliases) for each in rows] == [
+        ("solo", 600, ()),
+        ("oc:fire_storm", 40, ()),
+        ("solo", 9, ()),
+        ("Solo", 2, ()),
+        ("safe", 0, ("Quality tag",)),
+        ("red, round", 3, ()),
+    ]
+    # Of one name written twice the first counts: lists begin with what is used most.
+    vocabulary = Vocabulary(rows)
+    assert [(each.tag, each.count, each.category) for each in vocabulary.known] == [
+        ("solo", 600, "general"),
+        ("oc:fire_storm", 40, rows[1].category),
+        ("safe", 0, "general"),
+        ("red, round", 3, "general"),
+    ]
+    found = Completion(vocabulary, {}, {}).find("sol")
+    assert [(each.tag, each.count) for each in found] == [("solo", 600)]
+    assert [each.tag for each in Completion(vocabulary, {}, {}).find("fire")] == ["oc:fire storm"]
+
+
 def test_a_list_is_read_again_only_when_it_changes(tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
     path.write_bytes(b"\xef\xbb\xbffox,0,3\nfox,0,9\n\xff\xfe bad,0,1\n")

@@ -7,6 +7,7 @@ import pytest
 
 from app.contract.buckets import make_buckets
 from app.label.filters import FilterError
+from app.label.offers import offers
 from app.label.rows import Row, Table
 from app.label.terms import EXAMPLES, READERS, edits, is_near_spelling, matching, pattern
 from app.store.filters import FilterRow
@@ -253,3 +254,31 @@ def test_edits_between_words() -> None:
     assert [edits("rdfx", each) for each in ("rdfx", "rdxf", "rdf", "xrdfx", "abcd")] == [0, 1, 1, 1, 4]
     assert is_near_spelling("watercolor", "watercolour")
     assert not is_near_spelling("cat", "bat")
+
+
+def test_what_inspection_found_can_be_filtered_by() -> None:
+    marks = {1: frozenset({"error", "equal-files", "d01"}), 2: frozenset({"warning", "no-caption", "f09"})}
+    inspected = Table([row(1, "cat"), row(2), row(3, "dog")], inspect=lambda: marks)
+    assert matching(inspected, "is:error") == [1]
+    assert matching(inspected, "finding:F09") == matching(inspected, "finding:no-caption") == [2]
+    assert matching(inspected, "finding:*") == [1, 2]
+    assert matching(inspected, "-finding:* OR is:error") == [1, 3]
+    assert matching(Table([row(1, "cat")]), "is:error") == []
+
+
+def test_a_filter_is_completed_term_by_term(table: Table) -> None:
+    def terms(word: str) -> list[str]:
+        return [each.term for each in offers(table, word)]
+
+    assert terms("is:e") == ["is:edited", "is:error"]
+    assert terms("-HAS:m") == ["-has:mask"]
+    assert terms("find") == ["finding:"]
+    assert terms("w:") == ["w:>=512"]
+    assert terms("bl") == ["blur:", '"blue hair"']
+    assert terms('tag:"red') == ["tag:red_hair"]
+    assert terms("") == terms("zzz") == terms("nokey:x") == []
+    # Whatever is offered can be read.
+    for key in READERS:
+        for each in offers(table, f"{key}:"):
+            if key not in ("tokens", "near", "finding"):
+                matching(table, each.term)

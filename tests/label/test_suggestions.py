@@ -3,7 +3,7 @@
 import pytest
 
 from app.contract.suggestions import DOUBT, spoken, tag_key
-from app.label.suggestions import Reading, Seen, counted, disagreeing, ghosts, with_caption, with_tags, without_tag
+from app.label.suggestions import Reading, Seen, disagreeing, ghosts, with_caption, with_tags, without_tag
 
 
 def seen(text: str, confidence: float = 0.9, category: str = "general", **more: object) -> Seen:
@@ -86,17 +86,12 @@ def test_ghosts_say_what_the_caption_does_not() -> None:
     assert [(each.text, each.confidence) for each in found] == [("A red cat.", 1.0), ("Cat", 0.7)]
 
 
-def test_disagreements_go_both_ways_and_are_counted_by_tag() -> None:
+def test_disagreements_go_both_ways() -> None:
     first = Reading("red, blue")
     all_of_it = [seen("cat", 0.8), seen("red", 0.9), seen("blue", 0.1, DOUBT), seen("green", 0.1, DOUBT)]
     missing, doubted = disagreeing("missing", first, all_of_it), disagreeing("doubted", first, all_of_it)
     assert [each.text for each in missing] == ["cat"]
     assert [each.text for each in doubted] == ["blue"]
-    counts = counted([*missing, seen("Cat", 0.4, image_id=2), seen("dog", 0.99, image_id=2)])
-    assert [(each.key, each.images, round(each.confidence, 2)) for each in counts] == [
-        ("cat", 2, 0.6),
-        ("dog", 1, 0.99),
-    ]
 
 
 @pytest.mark.parametrize(

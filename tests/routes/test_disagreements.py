@@ -42,7 +42,7 @@ async def test_disagreements_are_counted_and_settled_by_tag(
     # The sentence of the second image says grass already.
     assert rows == ["sky", "grass"]
     sent = [json.loads(button.attrs["hx-vals"]) for button in table.all("button") if "hx-vals" in button.attrs]
-    assert sent[0] == {"tag": "sky", "view": "missing", "q": "", "choice": "accept"}
+    assert sent[0] == {"tag": "sky", "view": "missing", "q": "", "page": 1, "choice": "accept"}
     answer = await http.post(f"{url}/tags", data={"tag": "sky", "choice": "accept", "view": "missing"})
     assert "suggestions-changed" in answer.headers["HX-Trigger"]
     assert caption(store, ids[2]) == "sky"
@@ -83,3 +83,15 @@ async def test_the_images_of_a_tag_are_settled_one_by_one(
     assert "Nothing left" in done.text
     assert caption(store, ids[0]) == "fox, red, sky"
     assert caption(store, ids[1]) == "A fox sleeps in the long grass."
+
+
+async def test_many_tags_are_shown_page_by_page(
+    http: httpx.AsyncClient, store: Engine, project_id: int, ids: list[int], read_html: Read
+) -> None:
+    suggest(store, ids[0], *(tag(f"word {place:03}") for place in range(203)))
+    url = f"/projects/{project_id}/disagreements/tags"
+    sizes = [len(read_html(await http.get(url, params={"page": at})).all("th", scope="row")) for at in (1, 2, 3, 9, 0)]
+    assert sizes == [100, 100, 3, 3, 100]
+    second = read_html(await http.get(url, params={"page": 2, "q": "word"}))
+    assert [link.text for link in second.all("a", class_="button")] == ["Earlier", "Rarer"]
+    assert "2 of 3, 203 tags" in (await http.get(url, params={"page": 2})).text

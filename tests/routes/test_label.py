@@ -11,6 +11,7 @@ from app.store.db import write
 from app.store.models import Image
 from tests.drawing import project_with_images
 from tests.routes.conftest import Html
+from tests.routes.suggested import suggest, tag
 
 pytestmark = pytest.mark.anyio
 
@@ -96,6 +97,42 @@ async def test_a_row_shows_the_image_as_its_recipe_leaves_it(
     assert (row["width"], row["height"], row["revision"]) == (40, 80, 7)
     assert "cropped" in row["badges"]
     assert "/media/images/2/picture.webp" in row["display"]
+
+
+async def test_a_masked_image_tells_where_red_lies_over_it(
+    http: httpx.AsyncClient, store: Engine, labeled_id: int
+) -> None:
+    with write(store) as session:
+        session.execute(update(Image).where(Image.id == 2).values(recipe=Recipe(mask="a" * 64).to_json()))
+        session.execute(update(Image).where(Image.id == 3).values(recipe=Recipe(mask="b" * 64).to_json()))
+    rows = (await http.get(f"/projects/{labeled_id}/label/rows.json?ids=1,2,3")).json()
+    assert [row["shade"] is None for row in rows] == [True, False, False]
+    assert rows[1]["shade"].startswith("/media/images/2/shade.png?v=")
+    assert rows[1]["shade"].split("=")[1] != rows[2]["shade"].split("=")[1]
+
+
+async def test_one_tag_is_asked_about_in_doubt_first(http: httpx.AsyncClient, store: Engine, labeled_id: int) -> None:
+    suggest(store, 1, tag("hat", 0.99), tag("sky", 0.4))
+    suggest(store, 3, tag("Hat", 0.4))
+    url = f"/projects/{labeled_id}/label/pass.json"
+    asked = (await http.get(url, params={"tag": "hat"})).json()
+    # The caption of the first lacks what a model is sure of.
+    assert [(each["id"], each["confidence"]) for each in asked] == [(3, 0.4), (1, 0.99), (2, None), (4, None)]
+    some = (await http.get(url, params={"tag": "hat", "filter": "near:3 OR name:cat-3*"})).json()
+    assert [each["id"] for each in some][-1] == 4
+    assert (await http.get(url, params={"tag": "hat", "filter": "is:nothing"})).json() == []
+
+
+async def test_a_filter_is_completed(http: httpx.AsyncClient, labeled_id: int) -> None:
+    url = f"/projects/{labeled_id}/label/offers.json"
+    assert [each["term"] for each in (await http.get(url, params={"q": "is:un"})).json()] == [
+        "is:untagged",
+        "is:unreviewed",
+    ]
+    findings = [each["term"] for each in (await http.get(url, params={"q": "finding:"})).json()]
+    assert "finding:p02" in findings
+    found = (await http.get(f"/projects/{labeled_id}/label/index.json", params={"filter": "finding:P02"})).json()
+    assert found["count"] == 4
 
 
 @pytest.mark.parametrize("ids", [",".join(["1"] * 201), "1;2", "-1", "9" * 30])

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from app.config import ROOT, Settings
 from app.contract.recipe import Recipe
 from app.errors import Conflict, Unavailable
-from app.store import captions, images, projects
+from app.store import captions, images, projects, subjects
 from app.store import migrate as migrating
 from app.store.db import migrate, open_engine, read, write
 from app.store.images import NewImage
@@ -202,3 +202,28 @@ def test_a_store_of_the_first_studio_goes_on_with_all_it_holds(settings: Setting
     engine.dispose()
     assert (row.name, row.caption, row.repeats, row.recipe, row.split) == ("a.png", "a cat", 2, Recipe(), "train")
     assert (row.size.width, row.size.height) == (64, 48)
+
+
+def test_a_filled_store_of_the_revision_before_keeps_its_images_and_gets_subjects(settings: Settings) -> None:
+    settings.make_folders()
+    config = migrating.alembic_config()
+    with migrating._whole(settings.store_path) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        for sql in (
+            "INSERT INTO project (id, name, name_key, purpose, trigger_word, created_us)"
+            " VALUES (1, 'Ink', 'ink', 'style', '', 1)",
+            # Measured before bars and blocking were.
+            "INSERT INTO blob (sha256, extension, size_bytes, width_px, height_px, facts)"
+            ' VALUES (\'aa\', \'png\', 10, 64, 48, \'{"format":"PNG","mode":"RGB"}\')',
+            "INSERT INTO image (id, project_id, sha256, name, name_key, repeats, added_us)"
+            " VALUES (1, 1, 'aa', 'a.png', 'a.png', 1, 1)",
+        ):
+            connection.exec_driver_sql(sql)
+    migrate(settings)
+    engine = open_engine(settings.store_path)
+    with read(engine) as session:
+        assert images.get(session, 1).name == "a.png"
+        assert subjects.of_project(session, 1) == []
+    engine.dispose()
+    assert ask(settings.store_path, "SELECT count(*) FROM subject") == [(0,)]
