@@ -59,8 +59,11 @@ export function typesAhead(event) {
 }
 
 function write() {
-  // Without words there is nothing to wait for.
-  if (!hasWords()) return enterField();
+  if (!hasWords()) {
+    // Nothing that was asked for before has a tag to change, and none of it may take the focus from the field later.
+    generation += 1;
+    return enterField();
+  }
   const typed = { words: "", isDone: false };
   awaited = typed;
   act(() => {

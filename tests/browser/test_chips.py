@@ -122,9 +122,13 @@ def test_a_slow_studio_loses_no_key_and_puts_none_on_another_image(
     assert kept(idle_studio) == wanted
 
 
-def test_on_a_caption_without_tags_no_key_is_about_the_image(context: BrowserContext, idle_studio: Studio) -> None:
+@pytest.mark.parametrize("pace", ["", SLOW], ids=["quick", "slow"])
+def test_on_a_caption_without_tags_no_key_is_about_the_image(
+    context: BrowserContext, idle_studio: Studio, pace: str
+) -> None:
     project_id = fill(idle_studio, ["", "hare"])
     page = context.new_page()
+    page.add_init_script(pace)
     open_screen(page, project_id)
     press(page, "w", "x", "Delete", "p")
     expect(page.locator("#status-place")).to_contain_text("1/2")

@@ -154,6 +154,8 @@ def test_buckets_lead_to_their_images(page: Page) -> None:
     new_project(page, ("a.png", picture(1, 600, 600)), ("b.png", picture(2, 90, 90)), ("c.png", picture(3, 900, 100)))
     page.goto("/projects/1/buckets")
     page.get_by_label("Resolution").select_option("512")
+    # Loaded whole, so that keys are listened to.
+    page.wait_for_url("**resolution=512**")
     expect(page.locator("#chart-title")).to_have_text("2 buckets around 512 px")
     page.locator(".bucket-row").first.focus()
     page.keyboard.press("ArrowDown")
