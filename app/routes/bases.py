@@ -122,9 +122,7 @@ def choose(
     """Choose the VAE that a base is used with; empty for its own."""
     with write(store) as session:
         choose_vae(session, base_id, vae)
-    if not is_htmx(request):
-        return RedirectResponse("/bases", 303)
-    return partial(request, "bases/listing", _index_page(store, settings))
+    return _listing(request, store, settings)
 
 
 @router.post("/bases/{base_id}/prediction")
@@ -134,9 +132,7 @@ def predict(
     """Say what a base predicts whose files do not tell."""
     with write(store) as session:
         choose_prediction(session, base_id, prediction)
-    if not is_htmx(request):
-        return RedirectResponse("/bases", 303)
-    return partial(request, "bases/listing", _index_page(store, settings))
+    return _listing(request, store, settings)
 
 
 def read_folder(text: str) -> Path:
@@ -149,6 +145,13 @@ def read_folder(text: str) -> Path:
             field="folder",
         )
     return path
+
+
+def _listing(request: Request, store: Store, settings: OwnSettings) -> Response:
+    """The list after a choice in it."""
+    if not is_htmx(request):
+        return RedirectResponse("/bases", 303)
+    return partial(request, "bases/listing", _index_page(store, settings))
 
 
 def _index_page(store: Engine, settings: Settings, typed: str | None = None, error: str = "") -> IndexPage:
