@@ -95,10 +95,12 @@ export function askAbout(words) {
 }
 
 export function start() {
-  byId("pass-form").addEventListener("submit", () => {
+  byId("pass-form").addEventListener("submit", (event) => {
+    event.preventDefault();
     const words = byId("pass-tag").value.trim();
-    // The dialog closes first, which gives the focus back to where it was.
-    if (words) setTimeout(askAbout, 0, words);
+    // Closed at once, which gives the focus back to where it was: the very next key already answers.
+    dialog.close();
+    if (words) askAbout(words);
   });
   on("mode", draw);
   on("current", draw);

@@ -108,7 +108,7 @@ function move(by) {
 function run(at) {
   const command = found[at];
   palette.close();
-  if (command) setTimeout(actions[command.id]);
+  if (command) actions[command.id]();
 }
 
 export function openPalette() {
