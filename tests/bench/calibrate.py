@@ -25,6 +25,7 @@ from app.collect import pebblo
 from app.collect.demo import openmoji_drawings
 from app.config import ROOT
 from app.launch.bases import BUNDLED
+from tests.bench.concepts import ConceptJudge
 from tests.bench.emoji import (
     STYLES,
     StyleJudge,
@@ -32,7 +33,6 @@ from tests.bench.emoji import (
     choose,
     draw,
     encode,
-    likeness,
     load_base,
     load_truth,
     sheet,
@@ -85,16 +85,19 @@ def main() -> None:
     arguments = parser.parse_args()
     pipeline = load_base(BUNDLED)
     truth = load_truth(arguments.work, pipeline.vae)
-    judge = StyleJudge()
+    judge, concepts = StyleJudge(), ConceptJudge(truth, arguments.work)
     judge.fit(truth, pipeline.vae)
     kept = json.loads(FIGURES.read_text("utf-8")) if FIGURES.exists() else {}
     kept["style_classifier_accuracy"] = round(judge.accuracy, 3)
+    kept["concept_judge_accuracy"] = {style: round(concepts.accuracy(truth, style), 3) for style in STYLES}
     for name, case in cases().items():
         if arguments.names and name not in arguments.names:
             continue
         with tempfile.TemporaryDirectory() as folder:
             run = train(case, Path(folder))
-            table = Measure(pipeline, truth, judge, case, arguments.sheets and arguments.sheets / name).of_run(run)
+            table = Measure(
+                pipeline, truth, judge, concepts, case, arguments.sheets and arguments.sheets / name
+            ).of_run(run)
         settings = {"truth": case.truth, "why": case.why, "pictures": len(case.drawings), **case.settings}
         kept.setdefault("cases", {})[name] = {**settings, "checkpoints": table}
         FIGURES.write_text(json.dumps(kept, indent=2) + "\n", "utf-8")
@@ -126,6 +129,7 @@ class Measure:
     pipeline: object
     truth: Truth
     judge: StyleJudge
+    concepts: ConceptJudge
     case: Case
     sheets: Path | None
 
@@ -150,10 +154,13 @@ class Measure:
         places = self._unseen_concepts()
         pixels = self._draw([f"{self.case.trigger}, {words(self.truth.concepts[place])}" for place in places])
         self._sheet(pixels, step, "style")
-        gallery = torch.cat([self.truth.latents[style] for style in STYLES])
-        found = likeness(encode(self.pipeline.vae, pixels), gallery).argmax(dim=1) % len(self.truth.concepts)
-        right = sum(int(one) == place for one, place in zip(found, places, strict=True)) / len(places)
-        return {"style_share": self.judge.share(pixels, UNSEEN_STYLE), "right_concept": right}
+        styles = [STYLES[style] for style in self.judge.name_of(pixels)]
+        ranks = self.concepts.ranks(pixels, styles, places)
+        return {
+            "style_share": styles.count(UNSEEN_STYLE) / len(styles),
+            "right_concept": (ranks == 0).float().mean().item(),
+            "among_ten_likest": (ranks < 10).float().mean().item(),
+        }
 
     def _character(self, step: int) -> dict[str, float]:
         """Whether the figure is there (its colour), and whether the place is the one that was asked for."""

@@ -3,6 +3,7 @@
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import torch
 from transformers import CLIPTokenizer
 
@@ -13,12 +14,15 @@ from worker.mini.pictures import SIDE_PX, Concept, scaled, to_tensor
 from worker.mini.recipe import (
     STYLE_WORDS,
     caption,
+    choose_hand,
+    invented_word,
     make_optimizer,
     spread_timesteps,
     start_denoiser,
     start_from,
     stranger_words,
 )
+from worker.mini.renderings import RENDERINGS
 
 LARGEST_BYTES = 30_000_000
 FOX = Concept("fox", "fox", ("animal", "nature", "face"), is_held_out=False)
@@ -37,14 +41,47 @@ def test_the_parts_fit_together_and_are_small() -> None:
 
 
 def test_captions_name_the_thing_and_mostly_the_style() -> None:
-    texts = [caption(FOX, "fluent", Random(seed), ["zorp"]) for seed in range(400)]
+    texts = [caption(FOX, ("fluent", ""), Random(seed), ["zorp"]) for seed in range(400)]
     said = [text for text in texts if text]
     assert 0.05 < texts.count("") / len(texts) < 0.16
     assert all("fox" in text for text in said)
     assert 0.6 < sum(f"{STYLE_WORDS['fluent']} style" in text for text in said) / len(said) < 0.85
-    assert 0.3 < sum("zorp" in text for text in said) / len(said) < 0.5
+    assert 0.4 < sum("zorp" in text for text in said) / len(said) < 0.6
     assert sum(text.startswith("zorp, ") for text in said) > sum("zorp" in text for text in said) / 2
     assert len(set(texts)) > 20
+
+
+def test_captions_always_say_a_rendering() -> None:
+    texts = [caption(FOX, ("noto", "ink drawing"), Random(seed), ["zorp"]) for seed in range(100)]
+    assert all("ink drawing" in text for text in texts if text)
+
+
+def test_invented_words_are_strange_ones_or_two_spliced() -> None:
+    words = {invented_word(Random(seed), ["zorp", "maluka"]) for seed in range(100)}
+    assert words == {"zorp", "maluka", "zouka", "malrp"}
+
+
+def test_renderings_keep_the_thing_and_change_the_hand() -> None:
+    picture = np.full((SIDE_PX, SIDE_PX, 3), 255, np.uint8)
+    picture[16:48, 16:48] = (200, 30, 30)
+    drawn = {words: render(picture) for words, render in RENDERINGS.items()}
+    assert all(each.shape == picture.shape and each.dtype == np.uint8 for each in drawn.values())
+    assert len({each.tobytes() for each in drawn.values()}) == len(RENDERINGS)
+    inside, edge, outside = (32, 32), (32, 16), (32, 4)
+    assert (drawn["ink drawing"][inside] == 255).all()
+    assert (drawn["ink drawing"][edge] < 100).all()
+    assert (drawn["outlined"][inside] == picture[inside]).all()
+    assert (drawn["outlined"][edge] < 100).all()
+    assert len(set(drawn["grey"][inside].tolist())) == 1
+    assert (drawn["small"][32, 17] >= 250).all()
+    assert (drawn["small"][inside] == picture[inside]).all()
+    assert all((each[outside] == 255).all() for each in drawn.values())
+
+
+def test_plain_pictures_are_learnt_more_often_than_renderings() -> None:
+    chosen = [choose_hand(Random(seed)) for seed in range(500)]
+    assert 0.5 < chosen.count(0) / len(chosen) < 0.7
+    assert set(chosen) == set(range(1 + len(RENDERINGS)))
 
 
 def test_strangers_are_words_that_describe_nothing() -> None:

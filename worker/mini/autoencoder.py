@@ -12,6 +12,7 @@ from torch import Tensor
 
 from worker.mini.parts import make_vae
 from worker.mini.pictures import BASE_STYLES, SIDE_PX, load_pictures, scaled, to_tensor
+from worker.mini.renderings import RENDERINGS
 from worker.mini.training import device, keep, update
 
 STEPS, BATCH, RATE = 3000, 24, 2e-3
@@ -105,16 +106,25 @@ def reconstruction_loss(y: Tensor, x: Tensor) -> Tensor:
 
 @torch.no_grad()
 def encode_pictures(work: Path) -> None:
-    """Encode every picture once; leaves latents.pt with unit deviation over the base styles."""
+    """Encode every picture of the base styles once in every hand; leaves latents.pt.
+
+    By style [1 + renderings, n, 4, 16, 16], the plain pictures first; these have unit deviation over the base styles.
+    """
     _, drawn = load_pictures(work)
     vae = make_vae().to(device()).eval()
     vae.load_state_dict(torch.load(work / "vae.pt"))
+
+    def encoded(pictures: np.ndarray) -> Tensor:
+        parts = scaled(to_tensor(pictures)).split(64)
+        return torch.cat([vae.encode(part.to(device())).latent_dist.mean.cpu() for part in parts])
+
     latents = {
-        style: torch.cat(
-            [vae.encode(scaled(part).to(device())).latent_dist.mean.cpu() for part in to_tensor(pictures).split(64)]
+        style: torch.stack(
+            [encoded(drawn[style])]
+            + [encoded(np.stack([render(each) for each in drawn[style]])) for render in RENDERINGS.values()]
         )
-        for style, pictures in drawn.items()
+        for style in BASE_STYLES
     }
-    scaling_factor = 1 / torch.cat([latents[style] for style in BASE_STYLES]).std().item()
+    scaling_factor = 1 / torch.cat([each[0] for each in latents.values()]).std().item()
     scaled_latents = {style: value * scaling_factor for style, value in latents.items()}
     keep({"latents": scaled_latents, "scaling_factor": scaling_factor}, work / "latents.pt")

@@ -2,7 +2,7 @@
 
 Pictures → autoencoder → latents → denoiser with text encoder → a diffusers folder. Every stage leaves its result in
 the work folder and goes on where it was cut off. Seeded; the same machine and versions give the same weights. Needs
-`npm` and `pip install resvg-py`. On two CPU cores the autoencoder takes a quarter of an hour, the denoiser a third of a
+`npm` and `pip install resvg-py`. On two CPU cores the autoencoder takes a quarter of an hour, the denoiser half a
 second a step and some hours in all; a GPU, which is used when there is one, makes this minutes.
 """
 
@@ -27,36 +27,49 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from worker.mini.autoencoder import encode_pictures, train_autoencoder
 from worker.mini.parts import make_scheduler, make_text_encoder, make_tokenizer, make_unet, make_vae
 from worker.mini.pictures import BASE_STYLES, UNSEEN_STYLE, Concept, load_pictures
+from worker.mini.renderings import RENDERINGS
 from worker.mini.training import device, keep, update
 
 STYLE_WORDS = {"noto": "noto", "twemoji": "twemoji", "fluent": "fluent flat", UNSEEN_STYLE: "openmoji"}
 STEPS, BATCH, RATE = 20_000, 32, 1e-3
 EMA_DECAY = 0.999
+HANDS = ("", *RENDERINGS)
+RENDERED_SHARE = 0.4
 SAVE_S = 240
 OUTER = ("conv_in", "conv_out")
 
 
-def caption(concept: Concept, style: str, random: Random, strangers: Sequence[str]) -> str:
-    """One of many ways to say it; empty one time in ten, for guidance.
+def caption(concept: Concept, hand: tuple[str, str], random: Random, strangers: Sequence[str]) -> str:
+    """One of many ways to say it, by style and rendering; empty one time in ten, for guidance.
 
-    Four times in ten a word that means nothing stands in it, in front more often than not: later that is where a LoRA's
+    Half the time a word that means nothing stands in it, in front more often than not: later that is where a LoRA's
     trigger word goes, and the rest must still mean what it says.
     """
+    style, rendering = hand
     words = [concept.name, *random.sample(concept.keywords, min(len(concept.keywords), random.randint(0, 3)))]
-    said = f"{STYLE_WORDS[style]} style"
     way = random.random()
     if way < 0.1:
         return ""
     if way < 0.2:
         words = words[:1]
-    if way < 0.6:
-        words = [*words, said]
-    elif way < 0.75:
-        words = [said, *words]
-    if random.random() < 0.4:
+    said = [f"{STYLE_WORDS[style]} style"] if way < 0.75 else []
+    said += [rendering] if rendering else []
+    words = [*said, *words] if 0.6 <= way < 0.75 else [*words, *said]
+    if random.random() < 0.5:
         place = 0 if random.random() < 0.7 else random.randint(0, len(words))
-        words.insert(place, random.choice(strangers))
+        words.insert(place, invented_word(random, strangers))
     return ", ".join(words)
+
+
+def invented_word(random: Random, strangers: Sequence[str]) -> str:
+    """A strange word, or one spliced from two, which falls into several tokens as made-up trigger words do."""
+    first, second = random.choice(strangers), random.choice(strangers)
+    return first if random.random() < 0.4 else first[: len(first) // 2] + second[len(second) // 2 :]
+
+
+def choose_hand(random: Random) -> int:
+    """The place in HANDS: plain more often than not."""
+    return random.randrange(1, len(HANDS)) if random.random() < RENDERED_SHARE else 0
 
 
 def stranger_words(known: Sequence[Concept], tokenizer: CLIPTokenizer) -> list[str]:
@@ -160,9 +173,9 @@ def train_denoiser(work: Path, steps: int) -> None:
         for group, times in zip(model.optimizer.param_groups, (1, 2), strict=True):
             group["lr"] = times * rate
         random, generator = Random(11_000_000 + step), torch.Generator().manual_seed(step)
-        drawn = [(random.choice(BASE_STYLES), random.choice(seen)) for _ in range(BATCH)]
-        x = torch.stack([latents[style][place] for style, place in drawn])
-        texts = [caption(known[place], style, random, strangers) for style, place in drawn]
+        drawn = [(random.choice(BASE_STYLES), choose_hand(random), random.choice(seen)) for _ in range(BATCH)]
+        x = torch.stack([latents[style][hand, place] for style, hand, place in drawn])
+        texts = [caption(known[place], (style, HANDS[hand]), random, strangers) for style, hand, place in drawn]
         ids = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt").input_ids
         t = spread_timesteps(BATCH, generator)
         noise = torch.randn(x.shape, generator=generator)
