@@ -1,5 +1,8 @@
 // Keys. data-key="k" (or "ArrowRight l", "ctrl+Enter", "Space") presses or focuses its element; data-key-label names it.
 // data-key-told names keys that another script listens for. data-key-scope limits keys to what holds the focus. data-roving moves the focus among its [data-roving-item] by arrows.
+import { hold } from "./turns.js";
+
+const PATIENCE_MS = 10_000;
 const isShown = (element) => element.checkVisibility?.() ?? element.offsetParent !== null;
 const isTyping = (element) => element.matches("textarea, select, [contenteditable], input:not([type=checkbox], [type=radio], [type=button], [type=submit])");
 const keysOf = (element) => (element.dataset.key ?? element.dataset.keyTold).split(/\s+/).filter(Boolean);
@@ -76,7 +79,8 @@ document.addEventListener("keydown", (event) => {
 });
 
 const SIGNS = { arrowleft: "←", arrowright: "→", arrowup: "↑", arrowdown: "↓", escape: "Esc" };
-const sign = (key) => key.split("+").map((part) => SIGNS[part.toLowerCase()] ?? (part.length === 1 ? part.toUpperCase() : part[0].toUpperCase() + part.slice(1))).join(" + ");
+// The plus that parts two keys stands before another; the key + does not.
+const sign = (key) => key.split(/\+(?=.)/).map((part) => SIGNS[part.toLowerCase()] ?? (part.length === 1 ? part.toUpperCase() : part[0].toUpperCase() + part.slice(1))).join(" + ");
 
 function openKeys() {
   const rows = new Map();
@@ -99,3 +103,26 @@ function openKeys() {
 }
 
 document.querySelector("[data-keys-open]")?.addEventListener("click", openKeys);
+
+// What a button or form has asked for decides what the next key is about: it waits, though not for what takes long.
+const flights = new WeakMap();
+document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => {
+  if (ctx.sourceElement.matches("a, button, form")) hold(new Promise((resolve) => flights.set(ctx, resolve)), { most_ms: PATIENCE_MS, isKept: true });
+});
+document.addEventListener("htmx:finally:request", ({ detail: { ctx } }) => flights.get(ctx)?.());
+
+// A swap that takes the item away that the arrows were on leaves the keyboard on the one in its place.
+const groups = () => [...document.querySelectorAll("[data-roving]")];
+const itemsOf = (group) => [...(group?.querySelectorAll("[data-roving-item]") ?? [])];
+let last = null;
+
+document.addEventListener("focusin", ({ target }) => {
+  const item = target.closest("[data-roving-item]");
+  const group = item?.closest("[data-roving]");
+  last = group ? { item, group: groups().indexOf(group), place: itemsOf(group).indexOf(item) } : null;
+});
+document.addEventListener("htmx:after:swap", () => {
+  if (!last || last.item.isConnected || document.activeElement !== document.body) return;
+  const left = itemsOf(groups()[last.group]);
+  left[Math.min(last.place, left.length - 1)]?.focus();
+});

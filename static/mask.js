@@ -1,4 +1,6 @@
 // The mask editor. The canvas is red where nothing is learned: how opaque its pixels are is the mask, upside down.
+import { hold } from "./turns.js";
+
 const byId = (id) => document.getElementById(id);
 const canvas = byId("mask-canvas");
 const picture = byId("mask-picture");
@@ -13,6 +15,11 @@ let tool = "brush";
 let paints = "ignore";
 let last = null;
 let isChanged = false;
+let isSaving = false;
+// A mask that is there and could not be read must not be overwritten by an empty one.
+let isUnread = false;
+// What is done while a mask is on its way happens once it is there.
+let coming = Promise.resolve();
 let colours = null;
 const past = [];
 const at = { x: W / 2, y: H / 2 };
@@ -136,9 +143,11 @@ function showCursor() {
 canvas.addEventListener("pointerdown", (event) => {
   if (event.button) return;
   follow(event);
-  use();
-  last = { ...at };
   canvas.setPointerCapture(event.pointerId);
+  coming.then(() => {
+    use();
+    last = { ...at };
+  });
 });
 canvas.addEventListener("pointermove", (event) => {
   follow(event);
@@ -147,10 +156,10 @@ canvas.addEventListener("pointermove", (event) => {
   last = { ...at };
 });
 for (const name of ["pointerup", "pointercancel"]) {
-  canvas.addEventListener(name, () => {
+  canvas.addEventListener(name, () => coming.then(() => {
     if (last) tell();
     last = null;
-  });
+  }));
 }
 canvas.addEventListener("pointerleave", () => !last && (cursor.hidden = true));
 
@@ -187,44 +196,50 @@ document.addEventListener("click", (event) => {
 for (const id of ["size", "soft", "tolerance"]) {
   byId(id).addEventListener("input", () => (document.querySelector(`output[for=${id}]`).textContent = byId(id).value));
 }
-byId("mask-undo").addEventListener("click", () => {
-  if (past.length) put(past.pop());
-  tell();
-});
-byId("mask-invert").addEventListener("click", () => {
+const press = (id, work) => byId(id)?.addEventListener("click", () => coming.then(work).then(tell));
+press("mask-undo", () => past.length && put(past.pop()));
+press("mask-invert", () => {
   remember();
   put(leftOut().map((each) => 255 - each));
-  tell();
 });
-byId("mask-clear").addEventListener("click", () => {
+press("mask-clear", () => {
   remember();
   put(new Uint8ClampedArray(W * H));
-  tell();
 });
-async function start(address, lacks) {
-  remember();
-  if (await take(address)) return tell();
-  past.pop();
-  say(lacks);
+
+// Asks for a mask; keys wait for it.
+function come(address, use) {
+  coming = Promise.all([coming, read(address)]).then(([, values]) => use(values)).then(tell);
+  hold(coming);
+}
+
+function start(address, lacks) {
+  come(address, (values) => {
+    if (!values) return say(lacks);
+    remember();
+    put(values);
+  });
 }
 byId("mask-alpha").addEventListener("click", () => start(canvas.dataset.alpha, "This image has no transparent parts."));
 byId("mask-subject")?.addEventListener("click", () => start(canvas.dataset.subject, "What the model found is there no more."));
 
 const say = (text, tone = "warn") => document.dispatchEvent(new CustomEvent("toast", { detail: { text, tone } }));
 
-// A greyscale picture becomes the mask; false where there is none.
-async function take(address) {
+// A greyscale picture as the numbers of a mask; null where there is none.
+async function read(address) {
   const answer = await fetch(address, { headers: { "X-LoRA-Studio": "1" } }).catch(() => null);
-  if (!answer?.ok) return false;
+  if (!answer?.ok) return null;
+  const drawn = await createImageBitmap(await answer.blob()).catch(() => null);
+  if (!drawn) return null;
   const copy = new OffscreenCanvas(W, H).getContext("2d");
-  copy.drawImage(await createImageBitmap(await answer.blob()), 0, 0, W, H);
+  copy.drawImage(drawn, 0, 0, W, H);
   const grey = copy.getImageData(0, 0, W, H).data;
-  put(Uint8ClampedArray.from({ length: W * H }, (_, place) => 255 - grey[4 * place]));
-  return true;
+  return Uint8ClampedArray.from({ length: W * H }, (_, place) => 255 - grey[4 * place]);
 }
 
 // Saving: as a greyscale PNG
 async function save() {
+  if (isUnread) return say("The mask that this image has could not be read. Load the page again before you change it.", "bad");
   const values = leftOut();
   const made = new ImageData(W, H);
   for (let place = 0; place < values.length; place += 1) {
@@ -247,7 +262,14 @@ async function save() {
 
 byId("mask-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  save();
+  if (isSaving) return;
+  isSaving = true;
+  coming.then(save).finally(() => (isSaving = false));
 });
 addEventListener("beforeunload", (event) => isChanged && event.preventDefault());
-if (canvas.dataset.mask) take(canvas.dataset.mask).then(tell);
+if (canvas.dataset.mask) {
+  come(canvas.dataset.mask, (values) => {
+    isUnread = !values;
+    if (values) put(values);
+  });
+}

@@ -1,4 +1,6 @@
 // Polishing: straightening by keys is saved after a pause; the crop box is drawn here, its numbers come from the server.
+import { hold } from "./turns.js";
+
 const byId = (id) => document.getElementById(id);
 const SAVE_MS = 500;
 const ASK_MS = 80;
@@ -10,6 +12,7 @@ const queue = [];
 let isBusy = false;
 let waiting = 0;
 let degrees = null;
+let goesTo = null;
 
 document.addEventListener(
   "submit",
@@ -29,15 +32,30 @@ document.addEventListener("htmx:finally:request", (event) => {
   if (event.target.id !== "steps") return;
   isBusy = false;
   if (degrees !== null) byId("degrees").value = degrees;
-  const next = queue.shift();
-  if (next) send(next);
+  if (sendNext()) return;
+  if (goesTo !== null) location.assign(goesTo);
   else if (degrees !== null) sendLater();
+});
+
+// Whoever leads on to another page takes along what waits.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[href]:not([download], [target])");
+  const isPlain = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
+  if (!link || !isPlain || event.defaultPrevented || !byId("steps") || (!isBusy && degrees === null)) return;
+  event.preventDefault();
+  goesTo = link.href;
+  if (degrees !== null) queue.push("straighten");
+  if (!isBusy) sendNext();
 });
 
 function send(step) {
   const button = document.querySelector(`#steps button[value=${step}]`);
   if (button) byId("steps").requestSubmit(button);
+  return Boolean(button);
 }
+
+// A step that is there no more is passed over.
+const sendNext = () => queue.length > 0 && (send(queue.shift()) || sendNext());
 
 // Straightening: the degrees grow with every press, and are sent once the presses stop.
 function straighten(by) {
@@ -118,6 +136,7 @@ if (stage) {
 
   // Where the box would train, and the box that loses nothing: asked of the code that trains.
   async function ask() {
+    clearTimeout(timer);
     const turn = ++asked;
     const box = read();
     const query = new URLSearchParams(names.map((name, at) => [name, box[at]]));
@@ -130,11 +149,8 @@ if (stage) {
     return made.dataset.snapped.split(" ").map(Number);
   }
 
-  async function snap() {
-    clearTimeout(timer);
-    const box = await ask();
-    if (box) put(box);
-  }
+  // The next key is about the snapped box.
+  const snap = () => hold(ask().then((box) => box && put(box)));
 
   // A box of the wanted shape: as large as the dragged one, and inside the picture.
   function shaped([x, y, w, h], [fixedX, fixedY] = [x + w / 2, y + h / 2], [fx, fy] = [0.5, 0.5]) {

@@ -85,7 +85,9 @@ form.addEventListener("htmx:before:request", () => {
 document.addEventListener("htmx:after:swap", (event) => {
   showSelection();
   if (event.target !== form || !nextTile) return;
-  nextTile.querySelector("a").focus();
+  const active = document.activeElement;
+  // Whoever has gone on to somewhere else meanwhile stays there.
+  if (active === document.body || form.contains(active) || active.closest(".image-tile")) nextTile.querySelector("a")?.focus();
   nextTile = null;
 });
 

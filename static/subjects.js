@@ -23,5 +23,16 @@ document.addEventListener("keydown", (event) => {
   box.checked = !box.checked;
   show();
 });
-document.addEventListener("htmx:after:swap", show);
+// After an action the keyboard goes on at the same place of the list, or where there is none any more, at its tabs.
+const views = () => [...document.querySelectorAll(".subject-view")];
+let place = -1;
+document.addEventListener("htmx:before:request", (event) => {
+  if (event.target.matches?.("#found form")) place = Math.max(0, views().indexOf(document.activeElement));
+});
+document.addEventListener("htmx:after:swap", () => {
+  show();
+  if (place < 0 || (document.activeElement && document.activeElement !== document.body)) return;
+  (views()[Math.min(place, views().length - 1)] ?? document.querySelector("#found .tabs a[aria-current]"))?.focus();
+  place = -1;
+});
 show();

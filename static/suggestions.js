@@ -8,7 +8,9 @@ document.addEventListener("htmx:before:request", (event) => {
 });
 
 document.addEventListener("htmx:after:swap", () => {
-  if (place < 0) return;
+  const active = document.activeElement;
+  // Whoever has gone on to somewhere else meanwhile stays there.
+  if (place < 0 || (active !== document.body && !active.closest("#doubts"))) return;
   const left = cards();
   const next = left[Math.min(place, left.length - 1)];
   (next?.querySelector("[data-roving-item]") ?? document.querySelector("#doubts a"))?.focus();

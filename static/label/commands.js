@@ -9,11 +9,12 @@ import * as quick from "./quick.js";
 import * as retag from "./retag.js";
 import * as sheet from "./sheet.js";
 import * as stage from "./stage.js";
-import { change, loaded, refresh } from "./rows.js";
+import { inTurn, refresh, withRows } from "./rows.js";
 import { newStep, retryAll, settled, textOf, writeFields, writeText } from "./saving.js";
 import { addTag, apply, difference, hasTag, removeTag, tagsOf } from "./segments.js";
 import { byId, currentRow, mark, on, place, setIndex, show, state, step, targets, tell, toast, unmarkAll } from "./state.js";
 import { ask, reason } from "./net.js";
+import { hold } from "../turns.js";
 
 let edited = { id: 0, before: "", after: "" };
 let copied = [];
@@ -22,11 +23,14 @@ const stepFor = (ids) => (ids.length > 1 ? newStep() : "");
 const many = (count) => (count === 1 ? "1 image" : `${count} images`);
 
 // Changes the words of every target; one that has not come yet is asked for first. `plan` gives the change for these rows.
-async function rewrite(plan) {
+function rewrite(plan, isPossible = () => true) {
   editor.flush();
   const ids = targets();
-  const rows = await loaded(ids);
-  const step = stepFor(ids);
+  return withRows(ids, (rows) => isPossible() && write(rows, plan, ids.length > 1));
+}
+
+function write(rows, plan, isMany) {
+  const step = isMany ? newStep() : "";
   const [rewritten, said] = plan(rows);
   let count = 0;
   // Also what was typed while they came.
@@ -39,52 +43,56 @@ async function rewrite(plan) {
     writeText(row.id, after, step);
     tell("settled", row.id);
   }
-  if (ids.length > 1 || !count) toast(count ? `${said}: ${many(count)}` : "Nothing to change here.");
+  if (isMany || !count) toast(count ? `${said}: ${many(count)}` : "Nothing to change here.");
 }
 
-async function set(fields, values, ids = targets()) {
+// `plan` gives, for a row and the first of all rows, what is sent and what the row shows then.
+function set(plan) {
   editor.flush();
-  const step = stepFor(ids);
-  for (const row of await loaded(ids)) {
-    writeFields(row.id, typeof fields === "function" ? fields(row) : fields, step);
-    change(row.id, typeof values === "function" ? values(row) : values);
-  }
-}
-
-const repeats = (by) => (row) => Math.min(1000, Math.max(1, row.repeats + by));
-const more = (by) => set((row) => ({ repeats: repeats(by)(row) }), (row) => ({ repeats: repeats(by)(row) }));
-
-// All targets become what the first of them is not.
-async function split() {
   const ids = targets();
-  const [first] = await loaded(ids.slice(0, 1));
-  const next = first?.split === "train" ? "held-out" : "train";
-  return set({ split: next }, { split: next }, ids);
+  const step = stepFor(ids);
+  return withRows(ids, (rows) => {
+    // All become what the first of them is not: as it was before.
+    const plans = rows.map((row) => [row.id, plan(row, rows[0])]);
+    for (const [id, { fields, values = fields }] of plans) writeFields(id, fields, values, step);
+  });
 }
+
+const more = (by) => set((row) => ({ fields: { repeats: Math.min(1000, Math.max(1, row.repeats + by)) } }));
+const split = () => set((_, first) => ({ fields: { split: first.split === "train" ? "held-out" : "train" } }));
+const review = () => set(() => ({ fields: { reviewed: "on" }, values: { reviewed_by: state.person || "you" } }));
 
 // The next image comes at once, even while the row of this one is still on its way.
 function reviewed() {
-  set({ reviewed: "on" }, { reviewed_by: state.person || "you" });
+  review();
   if (!state.marked.size) step(1);
 }
 
-async function remove() {
+function remove() {
   editor.flush();
   const ids = targets();
   if (!ids.length) return;
   const gone = new Set(ids);
   state.marked.clear();
-  const waiting = loaded(ids);
+  withRows(ids, (rows) => takeOut(rows, stepFor(ids)));
   for (const id of ids) state.leaving.add(id);
   setIndex(state.ids.filter((id) => !gone.has(id)), state.total - gone.size);
-  const rows = await waiting;
-  const step = stepFor(ids);
-  for (const row of rows) writeFields(row.id, { removed: "on" }, step);
+}
+
+function takeOut(rows, step) {
+  if (!rows.length) return;
+  for (const row of rows) writeFields(row.id, { removed: "on" }, {}, step);
   toast(rows.length === 1 ? `${rows[0].name} is out of the project. Ctrl Z brings it back.` : `${many(rows.length)} are out of the project. Ctrl Z brings them back.`);
 }
 
-async function travel(verb) {
+// The next key is about what stands afterwards: it waits.
+function travel(verb) {
   editor.flush();
+  hold(inTurn(() => go(verb)));
+}
+
+async function go(verb) {
+  const from = state.current;
   if (!(await settled())) return toast("Some words are not saved yet; undo works on what is saved.", "warn");
   const answer = await ask(`${state.url}/${verb}`, { form: {} });
   if (answer.status !== 200) return toast(answer.status === 404 || answer.status === 409 || answer.status === 422 ? reason(answer) : `That did not work: ${reason(answer)}.`, "warn");
@@ -97,8 +105,10 @@ async function travel(verb) {
     if (!state.places.has(id)) state.rows.delete(id);
   }
   await refresh(images.filter((id) => state.rows.has(id)));
+  // Whoever has gone on meanwhile is not called back.
+  const isHere = state.current === from;
   await filter.load();
-  if (images.length === 1 && state.places.has(images[0]) && state.mode === "nav") show(images[0]);
+  if (images.length === 1 && state.places.has(images[0]) && state.mode === "nav" && isHere) show(images[0]);
   for (const id of images) tell("settled", id);
   tell("saving", 0);
 }
@@ -112,19 +122,23 @@ export async function history() {
   }
 }
 
+// The next key is about the image that is found: it waits, and is let go where none is.
+const next = (...wish) => hold(seek(...wish));
+
 // `terms` are tried in turn: the first may need what this project lacks, such as a tokenizer.
-async function next(terms, isWanted, none) {
+async function seek(terms, isWanted, none) {
   const [at, from] = [place(), state.current];
   const near = state.ids.slice(at + 1, at + 40).find((id) => state.rows.has(id) && isWanted(state.rows.get(id)));
   if (near) return show(near);
   let ids = null;
   for (const term of terms) ids ??= await filter.find(term);
   // Whoever has gone on meanwhile is not called back.
-  if (state.current !== from || state.mode !== "nav") return;
+  if (state.current !== from || state.mode !== "nav") return false;
   ids ??= state.ids.filter((each) => state.rows.has(each) && isWanted(state.rows.get(each)));
   const id = ids.find((each) => (state.places.get(each) ?? -1) > at) ?? ids.find((each) => each !== state.current && state.places.has(each));
-  if (id) show(id);
-  else toast(none);
+  if (id) return show(id);
+  toast(none);
+  return false;
 }
 
 function toggleQuick(digit) {
@@ -139,9 +153,14 @@ function toggleQuick(digit) {
 
 function copy() {
   editor.flush();
-  copied = tagsOf(textOf(state.current));
-  toast(copied.length ? `Copied ${copied.length} ${copied.length === 1 ? "tag" : "tags"}: ${copied.join(", ").slice(0, 80)}` : "This caption has no tags.");
+  withRows([state.current].filter(Boolean), ([row]) => {
+    copied = row ? tagsOf(textOf(row.id)) : [];
+    toast(copied.length ? `Copied ${copied.length} ${copied.length === 1 ? "tag" : "tags"}: ${copied.join(", ").slice(0, 80)}` : "This caption has no tags.");
+  });
 }
+
+// What is copied is known once the keys before are done.
+const paste = () => rewrite(() => [(text) => apply(text, { added: copied, removed: [] }), "Pasted"], () => copied.length > 0 || toast("Copy the tags of an image first."));
 
 function repeat() {
   const last = difference(edited.before, edited.after);
@@ -161,7 +180,7 @@ function writeOn(by) {
 }
 
 function writeReviewed() {
-  set({ reviewed: "on" }, { reviewed_by: state.person || "you" });
+  review();
   writeOn(1);
 }
 
@@ -170,7 +189,7 @@ function collapse() {
   root.toggleAttribute("data-narrow");
 }
 
-const go = (id) => byId(id).click();
+const press = (id) => byId(id).click();
 
 export const actions = {
   next: () => step(1),
@@ -192,7 +211,7 @@ export const actions = {
   "dismiss-all": () => filter.closePops() || unmarkAll(),
   back: filter.closePops,
   reviewed,
-  unreview: () => set({ reviewed: "off" }, { reviewed_by: null }),
+  unreview: () => set(() => ({ fields: { reviewed: "off" }, values: { reviewed_by: null } })),
   split,
   more: () => more(1),
   fewer: () => more(-1),
@@ -201,20 +220,20 @@ export const actions = {
   redo: () => travel("redo"),
   repeat,
   copy,
-  paste: () => (copied.length ? rewrite(() => [(text) => apply(text, { added: copied, removed: [] }), "Pasted"]) : toast("Copy the tags of an image first.")),
+  paste,
   ...Object.fromEntries([1, 2, 3, 4, 5, 6, 7, 8, 9].map((digit) => [`quick-${digit}`, () => toggleQuick(digit)])),
   "quick-edit": quick.edit,
-  accept: () => (ghosts.has() ? ghosts.acceptAll() : toast("No suggestions for this image.")),
-  choose: () => (ghosts.has() ? ghosts.choose() : toast("No suggestions for this image.")),
-  dismiss: () => (ghosts.has() ? ghosts.dismiss() : toast("No suggestions for this image.")),
+  accept: ghosts.acceptAll,
+  choose: ghosts.choose,
+  dismiss: ghosts.dismiss,
   pass: pass.begin,
   filter: filter.focus,
   facets: filter.facets,
   saved: filter.saved,
-  bulk: () => (filter.isUsable() ? go("open-bulk") : toast("The filter cannot be read; a bulk edit waits until it can.", "warn")),
+  bulk: () => (filter.isUsable() ? press("open-bulk") : toast("The filter cannot be read; a bulk edit waits until it can.", "warn")),
   tags: () => lead(`${state.url}/tags`),
   versions: () => lead(`${state.url}/versions`),
-  polish: () => go("open-polish"),
+  polish: () => press("open-polish"),
   size: stage.toggleSize,
   loupe: stage.toggleLoupe,
   overlay: stage.toggleOverlay,
@@ -226,7 +245,7 @@ export const actions = {
   collapse,
   merge: merge.decide,
   retry: retryAll,
-  person: () => go("person-open"),
+  person: () => press("person-open"),
   palette: sheet.openPalette,
   sheet: sheet.openSheet,
   leave: editor.leave,

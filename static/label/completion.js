@@ -2,6 +2,7 @@
 import { insert } from "./editor.js";
 import { ask } from "./net.js";
 import { byId, state } from "./state.js";
+import { hold } from "../turns.js";
 
 const DELAY_MS = 60;
 const area = byId("caption");
@@ -10,17 +11,18 @@ let timer = 0;
 let seq = 0;
 let items = [];
 let chosen = -1;
-let span = [0, 0];
-// Whether an answer is awaited, and whether Tab was pressed meanwhile: then its first tag is taken.
+// Whether an answer is awaited. If Tab was pressed meanwhile, its first tag is taken, and what is typed next comes behind it.
 let isAwaited = false;
-let takesFirst = false;
+let goOn = null;
 
 export const isOpen = () => !list.hidden;
 
 export function close() {
   clearTimeout(timer);
   seq += 1;
-  isAwaited = takesFirst = false;
+  isAwaited = false;
+  goOn?.();
+  goOn = null;
   list.hidden = true;
   chosen = -1;
   area.removeAttribute("aria-activedescendant");
@@ -41,24 +43,26 @@ function lastComma(text) {
 
 function typed(event) {
   clearTimeout(timer);
+  // A list for fewer letters may be on its way; it would not be for these.
+  seq += 1;
+  goOn?.();
+  goOn = null;
   const [, word] = prefix();
   if (event.isComposing || area.selectionStart !== area.selectionEnd || !word) return close();
-  takesFirst = false;
   isAwaited = true;
   timer = setTimeout(look, DELAY_MS);
 }
 
 async function look() {
-  const [start, word] = prefix();
+  const [, word] = prefix();
   const mine = (seq += 1);
   const { status, body } = await ask(`${state.url}/label/complete.json?${new URLSearchParams({ q: word, seq: mine })}`);
   if (mine !== seq || document.activeElement !== area) return;
   if (status !== 200 || !body.items.length) return close();
   items = body.items;
-  span = [start, start + word.length];
   isAwaited = false;
   draw(word);
-  if (takesFirst) take(0);
+  if (goOn) take(0);
 }
 
 const short = (count) => (count >= 1e6 ? `${(count / 1e6).toFixed(1)}M` : count >= 1000 ? `${Math.round(count / 1000)}k` : String(count || ""));
@@ -104,8 +108,9 @@ function choose(by) {
 
 function take(at) {
   const item = items[at];
-  const [start, end] = span;
-  close();
+  const [start, word] = prefix();
+  const end = start + word.length;
+  list.hidden = true;
   const isLast = !area.value.slice(end).trimStart().startsWith(",");
   insert(start, end, (item.alias_of ?? item.tag) + (isLast ? ", " : ""));
   close();
@@ -114,7 +119,10 @@ function take(at) {
 // Tab takes the chosen or the first, Enter only a chosen one. A list that came by itself never decides what a key does:
 // Escape leaves the list only where one was chosen. Answers whether the key was used.
 export function key(event) {
-  if (isAwaited && event.key === "Tab" && !event.shiftKey) return (takesFirst = true);
+  if (isAwaited && event.key === "Tab" && !event.shiftKey) {
+    if (!goOn) hold(new Promise((resolve) => (goOn = resolve)), { isTyping: true });
+    return true;
+  }
   if (!isOpen()) return false;
   if (event.key === "ArrowDown") choose(1);
   else if (event.key === "ArrowUp") choose(-1);

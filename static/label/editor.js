@@ -57,16 +57,31 @@ function renew(id) {
   if (id !== state.current) return;
   if (!isThere) return put();
   const words = textOf(id).replace(/\r\n?/g, "\n");
-  if (words !== shownBefore) {
-    // What is being typed is joined with what came in meanwhile; neither is lost.
-    area.value = area.value === shownBefore ? words : merge(shownBefore, area.value, words);
-    shownBefore = words;
-    tell("text", { id, text: area.value });
-  }
+  if (words !== shownBefore) take(words);
   facts();
 }
 
 let shownBefore = "";
+
+// Words that came in are joined with what is being typed; neither is lost.
+function take(words) {
+  const both = area.value === shownBefore ? words : merge(shownBefore, area.value, words);
+  // A separator typed last is for the next tag.
+  const [tail] = /[\s,]*$/.exec(area.value);
+  replace(area.value === shownBefore || both.endsWith(tail) ? both : both.replace(/[\s,]*$/, "") + tail);
+  shownBefore = words;
+  tell("text", { id: holds, text: area.value });
+}
+
+// The caret stays where it was in the words.
+function replace(words) {
+  const { value, selectionStart, selectionEnd } = area;
+  if (value === words) return;
+  area.value = words;
+  if (document.activeElement !== area) return;
+  const moved = (place) => (place < value.length && words.startsWith(value.slice(0, place)) ? place : Math.max(0, words.length - (value.length - place)));
+  area.setSelectionRange(moved(selectionStart), moved(selectionEnd));
+}
 
 function later() {
   clearTimeout(timer);
@@ -152,7 +167,7 @@ export function start() {
   on("saving", (id) => id === state.current && facts());
   on("settled", (id) => {
     if (id !== state.current || conflictOf(id)) return;
-    area.value = shownBefore = textOf(id).replace(/\r\n?/g, "\n");
-    tell("text", { id, text: area.value });
+    const words = textOf(id).replace(/\r\n?/g, "\n");
+    if (words !== shownBefore) take(words);
   });
 }

@@ -1,6 +1,7 @@
 // The filter: read as it is typed; a mistake is shown where it stands, and the last good result stays.
 import { ask, reason } from "./net.js";
 import { byId, on, setIndex, settleHere, state, toast } from "./state.js";
+import { hold } from "../turns.js";
 
 const DELAY_MS = 150;
 const input = byId("filter");
@@ -8,14 +9,24 @@ const note = byId("filter-note");
 let timer = 0;
 let seq = 0;
 let isBroken = false;
+// The text that was read last, and whether what was typed since still waits to be read.
+let readText = null;
+let isDue = false;
 
 export const isUsable = () => !isBroken;
 const query = (text) => new URLSearchParams({ filter: text });
 
-export async function load(text = input.value) {
+// Keys are about the images that are found: they wait.
+export const load = () => hold(read());
+
+async function read() {
+  clearTimeout(timer);
+  isDue = false;
+  const text = input.value;
   const mine = (seq += 1);
   const answer = await ask(`${state.url}/label/index.json?${query(text)}`);
   if (mine !== seq) return;
+  readText = text;
   if (answer.status !== 200) return mistake(`The images cannot be listed: ${reason(answer)}.`);
   const { ids, total, error } = answer.body;
   if (error) return mistake(error.message, error.column);
@@ -109,31 +120,45 @@ function facetGroup(title, buttons) {
   return group;
 }
 
-export async function facets() {
-  if (!pop("facets")) return;
-  await drawFacets();
-  byId("facets").querySelector("button")?.focus();
+// The focus comes into a panel once it is there, unless it has gone on to somewhere else.
+function openPanel(name, draw) {
+  if (!pop(name)) return;
+  const from = document.activeElement;
+  hold(draw().then(() => {
+    if (!byId(name).hidden && document.activeElement === from) byId(name).querySelector("button, input")?.focus();
+  }));
 }
+
+const labelOf = (element) => element.ariaLabel ?? element.firstElementChild?.textContent ?? element.textContent;
+
+// A panel is drawn anew; the keyboard stays on what it was on.
+function redraw(box, ...made) {
+  const focused = box.contains(document.activeElement) ? document.activeElement : null;
+  const at = [...box.querySelectorAll("button, input")].indexOf(focused);
+  const typed = box.querySelector("input")?.value;
+  box.replaceChildren(...made);
+  const all = [...box.querySelectorAll("button, input")];
+  if (typed && box.querySelector("input:enabled")) box.querySelector("input").value = typed;
+  if (focused) (all.find((each) => labelOf(each) === labelOf(focused)) ?? all[Math.min(at, all.length - 1)])?.focus();
+}
+
+export const facets = () => openPanel("facets", drawFacets);
 
 async function drawFacets() {
   const answer = await ask(`${state.url}/label/facets.json?${query(state.filter)}`);
   const box = byId("facets");
   if (answer.status !== 200) {
-    box.replaceChildren(Object.assign(document.createElement("p"), { className: "muted", textContent: `The counts cannot be had: ${reason(answer)}.` }));
+    redraw(box, Object.assign(document.createElement("p"), { className: "muted", textContent: `The counts cannot be had: ${reason(answer)}.` }));
     return;
   }
   const { tags = [], facets: others = [] } = answer.body;
   const groups = [facetGroup("Images", others.map((each) => facetButton(each.label ?? each.term, each.count, each.term)))];
   groups.push(facetGroup("Tags", tags.slice(0, 200).map((each) => facetButton(each.tag, each.count, quoted(each.tag)))));
   const shown = groups.filter((each) => each.querySelector("button"));
-  box.replaceChildren(...(shown.length ? shown : [Object.assign(document.createElement("p"), { className: "muted", textContent: "No image here, so nothing to count." })]));
+  redraw(box, ...(shown.length ? shown : [Object.assign(document.createElement("p"), { className: "muted", textContent: "No image here, so nothing to count." })]));
 }
 
-export async function saved() {
-  if (!pop("saved")) return;
-  await drawSaved();
-  byId("saved").querySelector("button, input")?.focus();
-}
+export const saved = () => openPanel("saved", drawSaved);
 
 async function drawSaved() {
   const box = byId("saved");
@@ -148,14 +173,11 @@ async function drawSaved() {
     row.firstElementChild.replaceWith(button);
     button.addEventListener("click", () => set(each.text));
     const remove = Object.assign(document.createElement("button"), { type: "button", className: "button quiet small", textContent: "Remove", ariaLabel: `Remove the filter ${each.name}` });
-    remove.addEventListener("click", async () => {
-      await ask(`${state.url}/label/filters/remove`, { form: { name: each.name } });
-      drawSaved();
-    });
+    remove.addEventListener("click", () => hold(ask(`${state.url}/label/filters/remove`, { form: { name: each.name } }).then(drawSaved)));
     row.append(remove);
     items.append(row);
   }
-  box.replaceChildren(items.children.length ? items : Object.assign(document.createElement("p"), { className: "muted small", textContent: "No filter has been saved yet." }), saveForm());
+  redraw(box, items.children.length ? items : Object.assign(document.createElement("p"), { className: "muted small", textContent: "No filter has been saved yet." }), saveForm());
 }
 
 function saveForm() {
@@ -166,29 +188,41 @@ function saveForm() {
     event.preventDefault();
     const answer = await ask(`${state.url}/label/filters`, { form: { name: name.value, text: state.filter } });
     if (answer.status !== 200) toast(`The filter was not saved: ${reason(answer)}.`, "bad");
+    else name.value = "";
     drawSaved();
   });
   return form;
 }
 
+// One works where the filter has led, also if its answer comes only now.
+function settle() {
+  if (document.activeElement === input) return true;
+  if (!isBroken) settleHere();
+  else if (document.activeElement === byId("grid")) focus();
+  return !isBroken;
+}
+
 export function start() {
-  byId("filter-clear").addEventListener("click", async () => {
-    await set("");
+  byId("filter-clear").addEventListener("click", () => {
     byId("grid").focus({ preventScroll: true });
+    set("");
   });
   input.addEventListener("input", () => {
     clearTimeout(timer);
+    isDue = true;
     timer = setTimeout(load, DELAY_MS);
   });
-  input.addEventListener("blur", settleHere);
-  byId("filter-form").addEventListener("submit", async (event) => {
+  input.addEventListener("blur", () => {
+    settleHere();
+    if (isDue) load().then(() => isBroken || document.activeElement === input || settleHere());
+  });
+  byId("filter-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    clearTimeout(timer);
-    if (isBroken) return;
-    // The next key is a command already, even while the answer is on its way.
+    if (isBroken && input.value === readText) return;
+    isDue = false;
+    // The next key is a command already; where the filter turns out to be a mistake, it has nothing to be about.
     byId("grid").focus({ preventScroll: true });
-    await load();
-    if (isBroken) focus();
+    hold(load().then(settle));
   });
   byId("facets-open").addEventListener("click", facets);
   byId("saved-open").addEventListener("click", saved);

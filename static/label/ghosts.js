@@ -1,9 +1,10 @@
 // Suggestions as ghosts: grey beside the caption until a person takes them; what is dismissed is not suggested again.
 import { flush } from "./editor.js";
 import { ask, reason } from "./net.js";
-import { refresh } from "./rows.js";
+import { inTurn, refresh } from "./rows.js";
 import { settled } from "./saving.js";
 import { byId, on, recall, remember, state, toast } from "./state.js";
+import { hold } from "../turns.js";
 
 const DELAY_MS = 120;
 const region = byId("ghosts");
@@ -14,15 +15,15 @@ let asked = null;
 let shown = { id: 0, items: [] };
 
 const limit = () => Math.min(100, Math.max(0, Number(threshold.value) || 0)) / 100;
-export const has = () => shown.id === state.current && shown.items.length > 0;
 const buttons = () => [...list.querySelectorAll("button")];
 
 async function load() {
+  clearTimeout(timer);
   const id = state.current;
   asked?.abort();
   asked = new AbortController();
-  const { status, body } = id ? await ask(`/images/${id}/suggestions.json`, { signal: asked.signal }) : { status: 0 };
-  if (id !== state.current) return;
+  const { status, body, isAborted } = id ? await ask(`/images/${id}/suggestions.json`, { signal: asked.signal }) : { status: 0 };
+  if (id !== state.current || isAborted) return;
   shown = { id, items: status === 200 ? body : [] };
   draw();
 }
@@ -44,29 +45,51 @@ function draw() {
   );
 }
 
+const none = () => toast("No suggestions for this image.");
+const isShown = () => shown.id === state.current;
+
+// What is suggested for the image that is shown, once it has come.
+async function ready() {
+  if (!isShown()) await load();
+  if (isShown() && shown.items.length) return true;
+  none();
+  return false;
+}
+
 // The words of the image change in the store: what is typed goes there first, and the row is read anew.
-async function act(url, form) {
-  const { id } = shown;
+function act(id, url, form) {
   flush();
+  return inTurn(() => settle(id, url, form));
+}
+
+async function settle(id, url, form) {
   if (!(await settled(id))) return toast("This image has words that are not saved yet. Save them first.", "warn");
   const answer = await ask(url, { form });
   if (answer.status >= 300 || !answer.status) return toast(`That did not work: ${reason(answer)}.`, "bad");
+  if (!answer.body?.count) answer.body?.suggestions?.length ? toast("No suggestion for this image is as sure as the limit.") : none();
   await refresh([id]);
   if (id === state.current) await load();
 }
 
-export const acceptAll = () => act(`/images/${shown.id}/suggestions/accept`, { threshold: String(limit()) });
-
-export function choose() {
-  buttons()[0]?.focus();
+// Those of the image that is shown, also where they have not come yet.
+export function acceptAll() {
+  if (!state.current || (isShown() && !shown.items.length)) return none();
+  act(state.current, `/images/${state.current}/suggestions/accept`, { threshold: String(limit()) });
 }
 
-async function one(button, verb) {
+export const choose = () => hold(ready().then((isThere) => isThere && (buttons()[0].focus(), true)));
+
+// The next key is about the suggestion that then has the focus.
+function one(button, verb) {
   const at = buttons().indexOf(button);
-  await act(`/suggestions/${button.dataset.id}/${verb}`, verb === "dismiss" ? { everywhere: "on" } : {});
-  const left = buttons();
-  if (left.length) left[Math.min(at, left.length - 1)].focus();
-  else byId("grid").focus({ preventScroll: true });
+  const done = act(shown.id, `/suggestions/${button.dataset.id}/${verb}`, verb === "dismiss" ? { everywhere: "on" } : {});
+  hold(done.then(() => {
+    // Whoever has gone on to somewhere else stays there.
+    if (document.activeElement !== document.body && !list.contains(document.activeElement)) return;
+    const left = buttons();
+    if (left.length) left[Math.min(at, left.length - 1)].focus();
+    else byId("grid").focus({ preventScroll: true });
+  }));
 }
 
 export function dismiss() {

@@ -1,7 +1,6 @@
 // From a key to a command. Browsing, letters are commands; writing, they are letters, and no key that types is ever taken.
 import * as completion from "./completion.js";
 import * as offers from "./offers.js";
-import * as retag from "./retag.js";
 import { commands, keysOf, nameOf, shownKey } from "./keymap.js";
 import { byId, on, state } from "./state.js";
 
@@ -9,6 +8,7 @@ const CHORD_MS = 1500;
 let actions = {};
 let first = "";
 let timer = 0;
+let waiting = 0;
 
 const isField = (element) => element.matches("textarea, select, [contenteditable], input:not([type=checkbox], [type=radio], [type=button], [type=submit])");
 
@@ -45,7 +45,6 @@ function used(event) {
   if (target === byId("filter") && offers.key(event)) return true;
   if (target.matches(".label-chip-edit")) return false;
   if (!isCaption && isField(target)) return event.key === "Escape" ? back() : false;
-  if (state.mode === "chip" && retag.typesAhead(event)) return true;
   // A focused button or link is pressed by its own keys.
   if (["Enter", " "].includes(event.key) && target.matches("a[href], button, summary, [role=button]") && !target.matches(".label-chip") && !event.ctrlKey) return false;
   const name = first ? `${first} ${nameOf(event)}` : nameOf(event);
@@ -70,6 +69,7 @@ function back() {
 
 function hint() {
   const told = byId("status-keys");
+  if (waiting) return (told.textContent = `${waiting === 1 ? "1 key waits" : `${waiting} keys wait`} for the answer …`);
   if (first) return (told.textContent = `${shownKey(first)} …`);
   const [help] = commands.filter((each) => each.id === "sheet").flatMap(keysOf);
   const words = {
@@ -92,5 +92,9 @@ export function start(table) {
   on("mode", forget);
   on("keys", hint);
   on("marked", hint);
+  document.addEventListener("keys-waiting", (event) => {
+    waiting = event.detail;
+    hint();
+  });
   hint();
 }

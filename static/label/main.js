@@ -23,8 +23,9 @@ startStatus();
 keys.start(commands.actions);
 sheet.start(commands.actions);
 
-await filter.load();
+// Before anything can be written anew: what was not saved before a reload.
 saving.resume();
+await filter.load();
 commands.history();
 // The page of all tags leads here for one of them.
 const asked = new URLSearchParams(location.search).get("pass")?.trim();

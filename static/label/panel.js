@@ -1,7 +1,9 @@
 // A person's name, and the pages that open beside the screen.
+import { inTurn } from "./rows.js";
 import { settled } from "./saving.js";
 import { flush } from "./editor.js";
 import { byId, state, toast } from "./state.js";
+import { hold } from "../turns.js";
 
 const YEAR_S = 31_536_000;
 
@@ -25,9 +27,12 @@ function leave(event) {
   lead(link.href);
 }
 
-export async function lead(url) {
+// The next key is for the page that comes.
+export const lead = (url) => hold(go(url));
+
+async function go(url) {
   flush();
-  if (await settled()) location.assign(url);
+  if (await inTurn(() => settled())) location.assign(url);
   else toast("Some words are not saved yet. Stay until they are, or reload to go without them.", "warn");
 }
 

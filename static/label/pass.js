@@ -1,10 +1,11 @@
 // One tag through all images of the filter, the doubtful ones first: yes or no, and the next one comes.
 import { flush } from "./editor.js";
 import { addTag, hasTag, removeTag } from "./segments.js";
-import { loaded } from "./rows.js";
+import { withRows } from "./rows.js";
 import { textOf, writeText } from "./saving.js";
 import { ask } from "./net.js";
 import { byId, on, setMode, show, state, tell, toast } from "./state.js";
+import { hold } from "../turns.js";
 
 const dialog = byId("pass-dialog");
 const bar = byId("pass");
@@ -14,8 +15,6 @@ let order = [];
 let at = 0;
 let answered = 0;
 let isReady = false;
-// Keys are carried out in their order, also those pressed while the order is still on its way.
-let chain = Promise.resolve();
 
 export async function begin() {
   flush();
@@ -30,6 +29,8 @@ async function sort() {
   isReady = false;
   draw();
   const { status, body } = await ask(`${state.url}/label/pass.json?${new URLSearchParams({ tag, filter: state.filter })}`);
+  // Whoever has gone on to something else meanwhile is not called back.
+  if (state.mode !== "pass") return false;
   order = status === 200 ? body.filter((each) => state.places.has(each.id)) : state.ids.map((id) => ({ id, confidence: null }));
   [at, answered, isReady] = [0, 0, true];
   if (status !== 200) toast("What models said could not be read, so the images come in their own order.", "warn");
@@ -61,26 +62,24 @@ function go(by) {
   draw();
 }
 
-// What a key does happens after what the keys before it do; nothing once the pass is over.
-const act = (work) => {
-  chain = chain.then(() => (state.mode === "pass" ? work() : undefined));
-};
-
-async function answer(isThere) {
+function answer(isThere) {
   const id = order[at]?.id;
+  if (!id) return;
   answered += 1;
+  const about = tag;
+  withRows([id], ([row]) => {
+    if (!row) return;
+    const words = textOf(id);
+    writeText(id, isThere ? addTag(words, about) : removeTag(words, about));
+    tell("settled", id);
+  });
   go(1);
-  const [row] = await loaded([id]);
-  if (!row) return;
-  const words = textOf(id);
-  writeText(id, isThere ? addTag(words, tag) : removeTag(words, tag));
-  tell("settled", id);
 }
 
-export const yes = () => act(() => answer(true));
-export const no = () => act(() => answer(false));
-export const skip = () => act(() => go(1));
-export const back = () => act(() => go(-1));
+export const yes = () => answer(true);
+export const no = () => answer(false);
+export const skip = () => go(1);
+export const back = () => go(-1);
 
 export function end() {
   if (isReady) toast(`“${tag}”: ${answered} of ${order.length} answered.`);
@@ -91,7 +90,9 @@ export function askAbout(words) {
   tag = words;
   byId("grid").focus({ preventScroll: true });
   setMode("pass");
-  chain = chain.then(sort);
+  // Keys pressed while the order is on its way are answers about it.
+  order = [];
+  hold(sort());
 }
 
 export function start() {

@@ -1,9 +1,10 @@
 // Tags changed one by one. The text in the field is the one truth: a change of a chip is a change of the text, and is saved
 // and undone as typing is. Keys are carried out in their order, each once the words it is about have been read.
 import * as chips from "./chips.js";
-import { enter as enterField, insert, leave } from "./editor.js";
+import { enter as enterField } from "./editor.js";
 import { buttons, draw, focus, hasWords, isCurrent, lineOf, places, put, spot } from "./reading.js";
 import { byId, on, setMode, state, step, toast } from "./state.js";
+import { hold } from "../turns.js";
 
 const list = byId("reading");
 const tools = byId("chip-tools");
@@ -12,13 +13,13 @@ let chain = Promise.resolve();
 let generation = 0;
 let isPaging = false;
 
-// Does something with the chips of the image that is shown, once what was asked for before is done.
+// Does something with the chips of the image that is shown, once what was asked for before is done; the next key waits.
 function act(work) {
   const mine = generation;
   chain = chain.then(async () => {
     if (mine === generation && (await isCurrent()) && mine === generation) work();
   });
-  return chain;
+  hold(chain);
 }
 
 // Changes the line of the chip that has the focus; `goes` is where the focus is afterwards.
@@ -47,34 +48,16 @@ function shift(by) {
   }, (place) => place + (moves ? by : 0));
 }
 
-// What is typed for a chip whose field has not come yet: {words, isDone}; Enter ends it.
-let awaited = null;
-
-export function typesAhead(event) {
-  if (!awaited || awaited.isDone || event.ctrlKey || event.metaKey || event.altKey) return false;
-  if (event.key === "Enter") awaited.isDone = true;
-  else if (event.key.length === 1) awaited.words += event.key;
-  else return false;
-  return true;
-}
-
 function write() {
   if (!hasWords()) {
     // Nothing that was asked for before has a tag to change, and none of it may take the focus from the field later.
     generation += 1;
     return enterField();
   }
-  const typed = { words: "", isDone: false };
-  awaited = typed;
   act(() => {
-    if (awaited === typed) awaited = null;
     const button = buttons()[spot.place];
     const here = places()[spot.place];
-    if (!button || !here) {
-      enterField();
-      if (typed.words) insert(byId("caption").value.length, byId("caption").value.length, typed.words);
-      return typed.isDone ? leave() : undefined;
-    }
+    if (!button || !here) return enterField();
     const place = spot.place;
     const before = lineOf(here.line).segments[here.at].text;
     const input = made("input", { className: "input label-chip-edit", value: before, ariaLabel: `Write “${before}” anew`, spellcheck: false });
@@ -102,12 +85,8 @@ function write() {
     finish = () => end(true, false);
     list.focus({ preventScroll: true });
     button.replaceWith(input);
-    input.select();
     input.focus();
-    if (typed.words) input.value = typed.words;
-    if (typed.isDone) end(true, true);
-  }).then(() => {
-    if (awaited === typed) awaited = null;
+    input.select();
   });
 }
 
@@ -150,6 +129,7 @@ export const actions = {
   "chip-page-previous": () => page(-1),
   "chip-end": () => {
     chain = chain.then(() => byId("grid").focus({ preventScroll: true }));
+    hold(chain);
   },
 };
 

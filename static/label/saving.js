@@ -1,14 +1,14 @@
 // Saving: every edit carries its image and the revision it was made on. Each image has its own queue, one request at a time;
 // what fails stays queued and is tried again; a conflict waits for a person; leaving the page warns.
 import { ask, reason } from "./net.js";
-import { change, refresh } from "./rows.js";
+import { change, isIdle, refresh } from "./rows.js";
 import { byId, state, tell } from "./state.js";
 
 const AT_ONCE = 4;
 const RETRY_MS = [1000, 2000, 5000, 15_000];
 const KEY = `label-unsaved-${state.project}`;
-// image id → {revision, base, ops, flight, state, reason, tries, timer, conflict}; an op is {text} or {fields}, with the
-// step that it belongs to where one key changes several images.
+// image id → {revision, base, ops, flight, state, reason, tries, timer, conflict}; an op is {text} or {fields, values}, where
+// the values are what the row then shows, with the step that it belongs to where one key changes several images.
 const entries = new Map();
 let savedAt = null;
 
@@ -36,14 +36,20 @@ export function writeText(id, text, step = "") {
   begin(id, entry);
 }
 
-export function writeFields(id, fields, step = "") {
+export function writeFields(id, fields, values, step = "") {
   const entry = open(id);
   if (!entry) return;
   const last = entry.ops.at(-1);
-  if (last && "fields" in last && last !== entry.flight && last.step === step) Object.assign(last.fields, fields);
-  else entry.ops.push({ fields: { ...fields }, step });
+  if (last && "fields" in last && last !== entry.flight && last.step === step) {
+    Object.assign(last.fields, fields);
+    last.values = { ...last.values, ...values };
+  } else entry.ops.push({ fields: { ...fields }, values, step });
+  change(id, values);
   begin(id, entry);
 }
+
+// What the row of an image shows that the store does not know of yet.
+export const unsavedOf = (id) => Object.assign({}, ...(entries.get(id)?.ops ?? []).map((each) => each.values));
 
 function open(id) {
   const row = state.rows.get(id);
@@ -151,7 +157,8 @@ export function settle(id, text) {
 export function standing() {
   const states = [...entries.values()].map((each) => each.state);
   const count = (name) => states.filter((each) => each === name).length;
-  return { pending: count("pending"), failed: count("failed"), refused: count("refused"), conflicts: count("conflict"), savedAt };
+  // What still waits for its image is not saved either.
+  return { pending: count("pending") + Number(!isIdle()), failed: count("failed"), refused: count("refused"), conflicts: count("conflict"), savedAt };
 }
 
 export const stateOf = (id) => entries.get(id)?.state ?? "saved";
@@ -201,7 +208,7 @@ export function resume() {
 
 addEventListener("beforeunload", (event) => {
   tell("leave", state.current);
-  if ([...entries.values()].some((each) => each.ops.length)) event.preventDefault();
+  if (!isIdle() || [...entries.values()].some((each) => each.ops.length)) event.preventDefault();
 });
 addEventListener("online", retryAll);
 byId("status-saving").addEventListener("click", retryAll);

@@ -30,7 +30,6 @@ function draw() {
     loupe.firstElementChild.src = row.display;
   }, () => {});
   picture.alt = row.name;
-  byId("open-polish").href = `/images/${row.id}/polish`;
   byId("picture-name").textContent = byId("picture-name").title = row.name;
   byId("picture-size").textContent = `${row.width} × ${row.height}`;
   drawCrop(row);
@@ -98,6 +97,8 @@ let timer = 0;
 function changed() {
   const here = place();
   want("near", here < 0 ? [] : [state.current, ...state.ids.slice(Math.max(0, here - 20), here + 60)]);
+  // Also while its row is still on its way: it is this image that is polished.
+  byId("open-polish").href = `/images/${state.current}/polish`;
   if (!currentRow()) {
     picture.removeAttribute("src");
     shade.hidden = true;

@@ -39,7 +39,7 @@ function saved() {
   }, REST_MS);
 }
 
-// How many images have words, in the step above.
+// How many images have words, in the step above; once all have, training is offered beside it.
 async function progress() {
   const step = document.querySelector(".step[aria-current]");
   const note = step?.querySelector(".step-note");
@@ -50,6 +50,8 @@ async function progress() {
   const isDone = body.count >= body.total;
   const use = step.querySelector(".step-mark use");
   step.dataset.state = isDone ? "done" : "attention";
+  step.querySelector(".visually-hidden").textContent = isDone ? "(done)" : "(needs attention)";
+  byId("label-next").hidden = !isDone;
   use.setAttribute("href", use.getAttribute("href").replace(/#.*/, isDone ? "#circle-check" : "#alert"));
 }
 

@@ -1,5 +1,6 @@
 """A real browser on a real studio."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,9 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, e
 
 from tests.studio import Studio
 
-PATIENCE_MS = 20_000
+PATIENCE_MS = 60_000
+SLOWDOWN = int(os.environ.get("BROWSER_SLOWDOWN", "1"))
+"""How many times slower than the machine the pages compute, to look for races: BROWSER_SLOWDOWN=6."""
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -30,6 +33,20 @@ def browser(chromium_path: str) -> Iterator[Browser]:
         opened.close()
 
 
+def open_context(browser: Browser, studio: Studio) -> BrowserContext:
+    """Open a browser profile of its own on a studio."""
+    made = browser.new_context(base_url=studio.address, viewport={"width": 1280, "height": 720})
+    made.set_default_timeout(PATIENCE_MS)
+    if SLOWDOWN > 1:
+        made.on("page", slow_down)
+    return made
+
+
+def slow_down(page: Page) -> None:
+    """Make the scripts of a page run as on a slower machine."""
+    page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": SLOWDOWN})
+
+
 @pytest.fixture
 def studio(tmp_path: Path) -> Iterator[Studio]:
     """A studio with its worker."""
@@ -49,8 +66,7 @@ def idle_studio(tmp_path: Path) -> Iterator[Studio]:
 @pytest.fixture
 def context(browser: Browser, idle_studio: Studio) -> Iterator[BrowserContext]:
     """A browser profile of its own on the idle studio."""
-    made = browser.new_context(base_url=idle_studio.address, viewport={"width": 1280, "height": 720})
-    made.set_default_timeout(PATIENCE_MS)
+    made = open_context(browser, idle_studio)
     yield made
     made.close()
 
@@ -58,8 +74,7 @@ def context(browser: Browser, idle_studio: Studio) -> Iterator[BrowserContext]:
 @pytest.fixture
 def page(browser: Browser, studio: Studio) -> Iterator[Page]:
     """A page on the studio; anything the browser complains of fails the test."""
-    context = browser.new_context(base_url=studio.address, viewport={"width": 1280, "height": 720})
-    context.set_default_timeout(PATIENCE_MS)
+    context = open_context(browser, studio)
     complaints: list[str] = []
 
     def note(message: ConsoleMessage) -> None:

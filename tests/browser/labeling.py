@@ -10,15 +10,15 @@ from tests.drawing import picture
 from tests.studio import Studio
 
 
-def fill(studio: Studio, captions: list[str], side: int = 48) -> int:
+def fill(studio: Studio, captions: list[str], side: int = 48, name: str = "Foxes") -> int:
     """Make a project with one image a caption; return its id."""
     with httpx.Client(base_url=studio.address, headers={"X-LoRA-Studio": "1"}, timeout=30) as client:
-        made = client.post("/projects", data={"name": "Foxes", "purpose": "character", "trigger_word": "rdfx"})
+        made = client.post("/projects", data={"name": name, "purpose": "character", "trigger_word": "rdfx"})
         project_id = int(made.headers["location"].split("/")[2])
         for place, caption in enumerate(captions):
-            for name, data in ((f"{place:03}.txt", caption.encode()), (f"{place:03}.png", picture(place, side, side))):
+            for file, data in ((f"{place:03}.txt", caption.encode()), (f"{place:03}.png", picture(place, side, side))):
                 sent = client.post(
-                    f"/projects/{project_id}/images", content=data, headers={"X-File-Name": name, "HX-Request": "true"}
+                    f"/projects/{project_id}/images", content=data, headers={"X-File-Name": file, "HX-Request": "true"}
                 )
                 assert sent.status_code == 200, sent.text
     return project_id

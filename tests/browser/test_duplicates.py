@@ -10,13 +10,14 @@ from sqlalchemy import Engine
 
 from app.collect.imports import take_file
 from app.config import Settings
-from app.store import projects, relations
+from app.store import images, projects, relations
 from app.store.db import migrate, open_engine, read, write
+from tests.browser.held import Held, press_at_once
 from tests.collect.test_duplicates import scene
 from tests.export.parts import encoded
 from tests.studio import Studio
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 
 @pytest.fixture
@@ -69,6 +70,20 @@ def test_pairs_by_keyboard(page: Page, studio: Studio) -> None:
         page.keyboard.press(key)
         expect(page.locator("#last")).to_contain_text("same" if key == "s" else "not related")
     expect(page.get_by_role("heading", name="Every pair is decided")).to_be_visible()
+
+
+def test_keys_pressed_ahead_are_about_what_stands_by_then(page: Page, studio: Studio) -> None:
+    page.goto("/projects/1/duplicates")
+    deciding = Held(page, "**/duplicates/decide")
+    press_at_once(page, "ArrowLeft", "m", "r", "s")
+    deciding.release()
+    expect(page.locator("#pair")).to_contain_text("1 of 2 pairs")
+    expect(page.locator("#last")).to_contain_text("same")
+    engine = open_engine(studio.data / "store.db")
+    with read(engine) as session:
+        left = len(images.page(session, 1))
+    engine.dispose()
+    assert left == 6
 
 
 def test_looking_closely_and_deciding_with_the_pointer(page: Page, studio: Studio) -> None:

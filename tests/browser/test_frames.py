@@ -14,7 +14,7 @@ from tests.collect.animations import noisy_film
 from tests.drawing import picture
 from tests.studio import Studio
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
+from tests.browser.held import press_at_once
 from tests.drawing import picture
 from tests.studio import Studio
 
@@ -99,8 +100,8 @@ def by_keyboard_alone(page: Page) -> None:
     page.keyboard.press("r")
     expect(page.locator(".polish-bar")).to_contain_text(f"→ {' × '.join(reversed(size.split(' × ')))}")
     page.keyboard.press("m")
-    for _ in range(3):
-        page.keyboard.press("]")
+    # Within one pause, so that they are one step.
+    press_at_once(page, "]", "]", "]")
     expect(page.locator("#degrees")).to_have_value("1.5")
     expect(page.locator("#steps input[name=revision]")).to_have_value("6")
     page.keyboard.press("b")

@@ -42,6 +42,9 @@ def test_a_subject_is_found_and_taken_by_keyboard(page: Page, tmp_path: Path) ->
     expect(page.locator("#ticked")).to_have_text("1 ticked")
     page.keyboard.press("m")
     expect(page.locator("#found")).to_contain_text("1 mask taken, as one step of the history.")
+    # The list was drawn anew; the keyboard is still in it.
+    expect(page.locator(".subject-view:focus")).to_have_count(1)
+    expect(page.locator(".subject-view").first).to_be_focused()
     page.goto("/images/2/polish/crop")
     page.keyboard.press("u")
     expect(page.locator("#crop-fit")).to_contain_text("nothing")

@@ -94,7 +94,7 @@ def test_a_folder_that_goes_away_is_told_of(settings: Settings, engine: Engine, 
 
 def finished(jobs: ImportJobs, project_id: int) -> ImportProgress:
     """Wait for an import to be over."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while True:
         progress = jobs.progress(project_id)
         if progress is not None and progress.is_over:

@@ -78,7 +78,7 @@ def test_kill_takes_the_child_along(slow: ToyRun) -> None:
     slow.reaches(1)
     process.kill()
     finish(process)
-    until(lambda: not is_alive(slow.child_pid), "the child to die with its parent", 2)
+    until(lambda: not is_alive(slow.child_pid), "the child to die with its parent", 10)
 
 
 def real(*arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -19,6 +19,7 @@ from app.launch.mask_start import start_masking
 from app.polish.taking import take
 from app.store import images, runs, subjects, undo
 from app.store.db import read, write
+from app.store.edits import new_step
 from app.store.images import NewImage
 from app.store.models import Run
 from tests.process.conftest import Studio, until
@@ -78,9 +79,8 @@ def test_masks_are_suggested_taken_and_undone(studio: Studio, tmp_path: Path) ->
     assert blob.is_file()
     # It was moved, not copied.
     assert not list((start.run_dir(studio.settings, run).path / "masks").iterdir())
-    with write(studio.engine) as session:
-        assert take(session, studio.project_id, "mask", BUCKETS, "you").changed == 2
-        assert take(session, studio.project_id, "crop", BUCKETS, "you").changed == 2
+    assert take(studio.engine, new_step(studio.project_id, "you"), "mask", BUCKETS).changed == 2
+    assert take(studio.engine, new_step(studio.project_id, "you"), "crop", BUCKETS).changed == 2
     with read(studio.engine) as session:
         row = images.get(session, ids[0])
     mask = mask_pixels(blob_path(studio.settings, row.sha256, "png"), blob, row.recipe)

@@ -26,7 +26,7 @@ def test_a_killed_worker_takes_its_child_along_and_the_next_one_completes_the_ru
     child = run.child_pid
     first.kill()
     first.wait()
-    until(lambda: not is_alive(child), "the child to die with its parent", 2)
+    until(lambda: not is_alive(child), "the child to die with its parent", 10)
     assert studio.row(run).status == "running"
     assert live_workers(studio.settings.data) == set()
     studio.start_worker()
@@ -42,7 +42,7 @@ def test_a_worker_told_to_end_saves_and_queues_again(studio: Studio) -> None:
     worker = studio.start_worker()
     run.reaches(3)
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(10) == 0
+    assert worker.wait(60) == 0
     was_left_in_order(studio, run)
     (run.run_dir.path / "toy.json").write_text("{}")
     studio.start_worker()
@@ -54,7 +54,7 @@ def test_a_worker_whose_server_died_saves_and_queues_again(studio: Studio) -> No
     run = studio.queue(steps=200, every=1000, toy=Toy(step_s=0.05))
     worker = studio.start_worker()
     run.reaches(3)
-    worker.communicate(timeout=10)
+    worker.communicate(timeout=60)
     assert worker.returncode == 0
     was_left_in_order(studio, run)
 
@@ -76,8 +76,9 @@ def test_a_child_that_does_not_listen_does_not_keep_the_worker_from_closing(stud
     run.reaches(1)
     started = time.monotonic()
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(20) == 0
-    assert 2.5 < time.monotonic() - started < 12
+    # The child alone would go on for minutes.
+    assert worker.wait(60) == 0
+    assert time.monotonic() - started > 2.5
     assert not is_alive(run.child_pid)
     assert studio.row(run).status == "queued"
 

