@@ -6,31 +6,33 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from app.facts import newest_run
-from app.store import images, projects
+from app.store import images, projects, runs, verdicts
 from app.store.images import ImageRow
+from app.store.models import Run
 
 PAGE = 200
 
 
 @dataclass(frozen=True)
 class LastRun:
-    """The newest training run of a project."""
+    """The newest training run of a project; `best_step` is the step that a person marked best in its grid."""
 
     id: int
     name: str
     status: str
+    has_verdict: bool = False
+    best_step: int | None = None
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How far a project is; `has_verdict` says that a sample of any of its runs was judged."""
+    """How far a project is."""
 
     project_id: int
     images: int
     captioned: int
     has_base: bool
     last_run: LastRun | None
-    has_verdict: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,21 +61,24 @@ def next_step(standing: Standing) -> NextStep:
     if standing.last_run is None:
         text = "Every image has a caption. A preset is a good place to start."
         return NextStep("Train", text, f"{root}/train", "Set up training")
-    return _after_training(root, standing.last_run, standing.has_verdict)
+    return _after_training(root, standing.last_run)
 
 
-def _after_training(root: str, run: LastRun, has_verdict: bool) -> NextStep:
-    page = f"/runs/{run.id}"
+def _after_training(root: str, run: LastRun) -> NextStep:
+    page, review = f"/runs/{run.id}", f"{root}/review?run={run.id}"
     if run.status in ("queued", "running"):
         text = "It is training." if run.status == "running" else "It waits in the queue."
         return NextStep(f"Watch {run.name}", text, page, "Watch")
     if run.status == "failed":
         return NextStep(f"See why {run.name} failed", "The run says what happened and the way out.", page, "Look")
-    if has_verdict:
-        text = "You have judged its samples. Take the checkpoint you like, or improve the dataset and train again."
-        return NextStep(f"Take the LoRA of {run.name}", text, page, "Open the run")
+    if run.best_step is not None:
+        text = "You marked it best. Download its LoRA file there, or improve the dataset and train again."
+        return NextStep(f"Take step {run.best_step:,} of {run.name}", text, review, "To the download")
+    if run.has_verdict:
+        text = "You have judged some of its samples. The checkpoint of the best one is the one to take."
+        return NextStep(f"Mark the best sample of {run.name}", text, review, "Review")
     text = "Compare its checkpoints with the untouched base model."
-    return NextStep(f"Review {run.name}", text, f"{root}/review?run={run.id}", "Review")
+    return NextStep(f"Review {run.name}", text, review, "Review")
 
 
 def standing(session: Session, project_id: int) -> Standing:
@@ -85,9 +90,15 @@ def standing(session: Session, project_id: int) -> Standing:
         images=counts.images,
         captioned=counts.captioned,
         has_base=projects.get(session, project_id).base_id is not None,
-        last_run=LastRun(run.id, run.name, run.status) if run else None,
-        has_verdict=counts.verdicts > 0,
+        last_run=_last_run(session, run) if run else None,
     )
+
+
+def _last_run(session: Session, run: Run) -> LastRun:
+    sweeps = [each.id for each in runs.listed(session, run.project_id) if each.parent_id == run.id]
+    given = verdicts.for_runs(session, [run.id, *sweeps])
+    best = next((key.step for key, each in given.items() if key.run_id == run.id and each.choice == "best"), None)
+    return LastRun(run.id, run.name, run.status, bool(given), best)
 
 
 def uncaptioned(session: Session, project_id: int, after_id: int = 0) -> ImageRow | None:

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from app.contract.buckets import Fit, Size, fit, make_buckets
+from app.contract.buckets import Buckets, Fit, Size
 from app.contract.families import FAMILIES, bucket_step
-from app.store import bases
+from app.store import bases, projects
 from app.store.models import Project
 
 DEFAULT_FAMILY = FAMILIES["sd15"]
@@ -19,11 +19,17 @@ class Target:
     resolution_px: int
     step_px: int
     base_name: str
+    enlarges: bool = True
+
+    @property
+    def layout(self) -> Buckets:
+        """Where images of any size train."""
+        return Buckets(self.resolution_px, self.step_px, self.enlarges)
 
     @property
     def buckets(self) -> tuple[Size, ...]:
-        """The sizes that images train at."""
-        return make_buckets(self.resolution_px, self.step_px)
+        """The sizes that images share; small ones may train at one of their own."""
+        return self.layout.sizes
 
 
 @dataclass(frozen=True)
@@ -52,8 +58,11 @@ class Place:
 
     @property
     def lost_at(self) -> str:
-        """The two sides that lose."""
-        return "left and right" if self.fit.scaled.width > self.fit.bucket.width else "top and bottom"
+        """The sides that lose."""
+        across = self.fit.scaled.width > self.fit.bucket.width
+        if across and self.fit.scaled.height > self.fit.bucket.height:
+            return "on all sides"
+        return "left and right" if across else "top and bottom"
 
 
 def target_of(session: Session, project: Project) -> Target:
@@ -61,12 +70,13 @@ def target_of(session: Session, project: Project) -> Target:
     base = bases.get(session, project.base_id) if project.base_id else None
     facts = FAMILIES[base.family] if base else DEFAULT_FAMILY
     resolution_px = base.resolution_px if base else facts.resolution_px
-    return Target(resolution_px, bucket_step(facts, resolution_px), base.name if base else "")
+    step_px, name = bucket_step(facts, resolution_px), base.name if base else ""
+    return Target(resolution_px, step_px, name, projects.enlarges(session, project.id))
 
 
 def place_of(size: Size, target: Target) -> Place:
     """Say where an image of this size trains."""
-    found = fit(size, target.buckets)
+    found = target.layout.fit(size)
     scale_x = found.original.width / found.scaled.width
     scale_y = found.original.height / found.scaled.height
     kept = Box(

@@ -6,7 +6,6 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from app.config import Settings
-from app.contract.buckets import make_buckets
 from app.inspect.reading import read_facts
 from app.inspect.rules import inspect
 from app.label.desk import Desk, Frame
@@ -23,8 +22,8 @@ def table_of(session: Session, desk: Desk, project_id: int) -> Table:
     """Every image of a project with its words as they are now. Raises NotFound."""
     project = projects.get(session, project_id)
     target = target_of(session, project)
-    buckets = make_buckets(target.resolution_px, target.step_px)
-    return desk.table(session, project_id, Frame(project.trigger_word, buckets, tokenizer_folders(session, project)))
+    frame = Frame(project.trigger_word, target.layout, tokenizer_folders(session, project))
+    return desk.table(session, project_id, frame)
 
 
 def marks_of(engine: Engine, settings: Settings, project_id: int) -> dict[int, frozenset[str]]:

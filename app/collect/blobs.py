@@ -34,13 +34,13 @@ def put(settings: Settings, picture: Picture, data: bytes, *, settles_later: boo
     """
     original = blob_path(settings, picture.sha256, picture.extension)
     if not original.exists():
-        (_write_copy if settles_later else publish)(original, data)
+        (write_copy if settles_later else publish)(original, data)
     copies = [(thumb_path(settings, picture.sha256), picture.thumb)]
     if picture.display:
         copies.append((_display_path(settings, picture.sha256), picture.display))
     for path, copy in copies:
         if not path.exists():
-            _write_copy(path, copy)
+            write_copy(path, copy)
 
 
 def put_bytes(settings: Settings, sha256: str, extension: str, data: bytes) -> None:
@@ -70,35 +70,38 @@ def settle_one(settings: Settings, sha256: str, extension: str) -> None:
 
 def made_thumb(settings: Settings, sha256: str, extension: str) -> Path:
     """Return the thumbnail, made anew when it is missing. Raises one of pixels.UNREADABLE."""
-    return _made(thumb_path(settings, sha256), blob_path(settings, sha256, extension), THUMB_SIDE_PX)
+    return polished_copy(settings, sha256, extension, UNTOUCHED, THUMB_SIDE_PX)
 
 
 def display_path(settings: Settings, sha256: str, extension: str) -> Path:
     """Return the large copy for the screen, made when it is missing. Raises one of pixels.UNREADABLE."""
-    return _made(_display_path(settings, sha256), blob_path(settings, sha256, extension), DISPLAY_SIDE_PX)
+    return polished_copy(settings, sha256, extension, UNTOUCHED, DISPLAY_SIDE_PX)
 
 
-def polished_copy(settings: Settings, sha256: str, extension: str, recipe: Recipe, side_px: int) -> Path:
-    """Return a copy after a recipe, made when it is missing. Raises one of pixels.UNREADABLE.
+def copy_path(settings: Settings, sha256: str, recipe: Recipe, side_px: int) -> Path:
+    """Where a copy after a recipe is kept.
 
     Where the recipe changes nothing that is seen, it is the thumbnail or the large copy of the picture as it came.
     """
-    key = look_key(recipe)
-    if not key:
-        plain = made_thumb if side_px == THUMB_SIDE_PX else display_path
-        return plain(settings, sha256, extension)
-    path = settings.thumbs / sha256[:2] / f"{sha256}-{side_px}-{key}.webp"
-    return _made(path, blob_path(settings, sha256, extension), side_px, recipe)
+    if key := look_key(recipe):
+        return settings.thumbs / sha256[:2] / f"{sha256}-{side_px}-{key}.webp"
+    return (thumb_path if side_px == THUMB_SIDE_PX else _display_path)(settings, sha256)
 
 
-def _made(path: Path, original: Path, side_px: int, recipe: Recipe = UNTOUCHED) -> Path:
-    # A copy is not forced to the disk when it is written: after a power cut it may be there and empty.
-    if not path.exists() or not path.stat().st_size:
-        _write_copy(path, webp(shrunk(open_rgb(original, recipe), side_px)))
+def polished_copy(settings: Settings, sha256: str, extension: str, recipe: Recipe, side_px: int) -> Path:
+    """Return a copy after a recipe, made when it is missing. Raises one of pixels.UNREADABLE."""
+    path = copy_path(settings, sha256, recipe, side_px)
+    if not is_made(path):
+        write_copy(path, webp(shrunk(open_rgb(blob_path(settings, sha256, extension), recipe), side_px)))
     return path
 
 
-def _write_copy(path: Path, data: bytes) -> None:
+def is_made(path: Path) -> bool:
+    """Whether a copy is there: it is not forced to the disk, so that after a power cut it may be there and empty."""
+    return path.exists() and path.stat().st_size > 0
+
+
+def write_copy(path: Path, data: bytes) -> None:
     """Write a copy that can be made again: whole or not at all, but without waiting for the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}-{get_ident()}.tmp")

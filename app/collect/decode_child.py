@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from app.collect import blobs
+from app.collect.drawing import DrawWish, draw
 from app.collect.facts import PictureFacts
 from app.collect.files import read_file
 from app.collect.frames import FrameWish, Reel
@@ -28,7 +29,8 @@ NICENESS = 5
 class Request(BaseModel):
     """Measure a file and publish it under its hash; `as_mask` keeps it as the mask of another picture.
 
-    With `frame` one frame of the animation at the path is measured and published, as PNG.
+    With `frame` one frame of the animation at the path is measured and published, as PNG. With `draw` a picture of it
+    for the screen is drawn, and nothing else.
     The path goes in hex, as the bytes that the disk knows: it may be no text at all.
     """
 
@@ -38,11 +40,20 @@ class Request(BaseModel):
     name: str
     as_mask: MaskWish | None = None
     frame: FrameWish | None = None
+    draw: DrawWish | None = None
 
     @classmethod
-    def of(cls, path: Path, name: str, *, as_mask: MaskWish | None = None, frame: FrameWish | None = None) -> "Request":
-        """Ask for a file, or for a frame of one."""
-        return cls(path_hex=os.fsencode(path).hex(), name=name, as_mask=as_mask, frame=frame)
+    def of(
+        cls,
+        path: Path,
+        name: str,
+        *,
+        as_mask: MaskWish | None = None,
+        frame: FrameWish | None = None,
+        draw: DrawWish | None = None,
+    ) -> "Request":
+        """Ask for a file, for a frame of one, or for a picture of it for the screen."""
+        return cls(path_hex=os.fsencode(path).hex(), name=name, as_mask=as_mask, frame=frame, draw=draw)
 
     @property
     def path(self) -> Path:
@@ -77,12 +88,13 @@ class Refusal(BaseModel):
 
 
 class Reply(BaseModel):
-    """One of the two."""
+    """One of the three; `is_seen` says whether there was anything to draw."""
 
     model_config = ConfigDict(frozen=True)
 
-    kind: Literal["measured", "refused"]
+    kind: Literal["measured", "drawn", "refused"]
     measured: Measured | None = None
+    is_seen: bool = False
     refused: Refusal | None = None
 
 
@@ -143,6 +155,8 @@ def answer(settings: Settings, line: str, reel: Reel) -> Reply:
     """Do what a line asks for."""
     request = Request.model_validate(json.loads(line))
     try:
+        if request.draw:
+            return Reply(kind="drawn", is_seen=draw(settings, request.name, request.draw))
         return Reply(kind="measured", measured=ingest(settings, request, reel))
     except Refused as refusal:
         told = Refusal(code=refusal.code, message=refusal.message, hint=refusal.hint)

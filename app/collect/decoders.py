@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from app.collect.decode_child import Measured, Reply, Request
+from app.collect.drawing import DrawWish
 from app.collect.frames import FrameWish
 from app.collect.masks import MaskWish
 from app.collect.refusals import Refused
@@ -45,7 +46,14 @@ class Decoder:
         return self._process.pid if self._process and self._process.poll() is None else None
 
     def measure(self, request: Request) -> Measured:
-        """Have a file decoded and published. Raises Refused, also when it crashed the child or took too long.
+        """Have a file decoded and published. Raises as `ask` does."""
+        reply = self.ask(request)
+        if reply.measured is None:
+            raise Unavailable("The image decoder answered nothing.", "Start LoRA Studio again.")
+        return reply.measured
+
+    def ask(self, request: Request) -> Reply:
+        """Have the child do something. Raises Refused, also when a file crashed it or took too long.
 
         Raises Unavailable when the studio's own disk is full or no child can be started.
         """
@@ -126,7 +134,7 @@ class Decoder:
         return self._process
 
 
-def _read(line: str) -> Measured:
+def _read(line: str) -> Reply:
     if line.startswith('{"disk"'):
         raise Unavailable(f"Nothing can be stored: {json.loads(line)['disk']}.", "Make room, then try again.")
     try:
@@ -135,9 +143,7 @@ def _read(line: str) -> Measured:
         raise Unavailable("The image decoder answered nonsense.", "Start LoRA Studio again.") from error
     if reply.refused is not None:
         raise Refused(reply.refused.code, reply.refused.message, reply.refused.hint)
-    if reply.measured is None:
-        raise Unavailable("The image decoder answered nothing.", "Start LoRA Studio again.")
-    return reply.measured
+    return reply
 
 
 class Decoders:
@@ -162,6 +168,11 @@ class Decoders:
         """
         with self._lent(path) as decoder:
             return decoder.measure(Request.of(path, name, frame=wish))
+
+    def draw(self, path: Path, name: str, wish: DrawWish) -> bool:
+        """Have a picture of an original drawn for the screen, if there is anything to see. Raises as `ask` does."""
+        with self._lent() as decoder:
+            return decoder.ask(Request.of(path, name, draw=wish)).is_seen
 
     @property
     def open_films(self) -> list[Path]:

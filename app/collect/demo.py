@@ -12,10 +12,12 @@ from app.collect.imports import take_file
 from app.config import Settings
 from app.contract.purposes import PurposeKey
 from app.errors import NotFound
-from app.store import bases, projects
+from app.store import bases, images, projects, provenance
 from app.store.db import read, write
 
 OPENMOJI = Path(__file__).parent / "openmoji"
+# Who brought the words, as the history and the captions say it.
+BY = "the demo"
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Demo:
     trigger_word: str
     sentence: str
     attribution: str
+    origin: provenance.Change
     drawings: Callable[[], list[tuple[str, bytes, str]]]
 
 
@@ -47,6 +50,7 @@ DEMOS = (
         trigger_word="openmoji",
         sentence="24 emoji in one drawing style that the bundled base model has never seen.",
         attribution="Emoji by OpenMoji (openmoji.org), CC BY-SA 4.0.",
+        origin={"source": "https://openmoji.org", "author": "OpenMoji", "licence": "CC BY-SA 4.0"},
         drawings=openmoji_drawings,
     ),
     Demo(
@@ -56,6 +60,7 @@ DEMOS = (
         trigger_word="pebblo",
         sentence="20 images of one invented figure in varied poses, clothes and places.",
         attribution="Drawn by LoRA Studio's own code, CC0.",
+        origin={"source": "LoRA Studio's own code", "author": "LoRA Studio", "licence": "CC0"},
         drawings=pebblo.drawings,
     ),
 )
@@ -80,6 +85,9 @@ def make(settings: Settings, engine: Engine, demo: Demo) -> int:
         project_id = projects.create(session, demo.project, demo.purpose, demo.trigger_word, base_id).id
     batch = str(uuid4())
     for name, data, caption in demo.drawings():
-        take_file(settings, engine, project_id, f"{Path(name).stem}.txt", caption.encode(), batch=batch)
-        take_file(settings, engine, project_id, name, data, batch=batch)
+        take_file(settings, engine, project_id, f"{Path(name).stem}.txt", caption.encode(), batch=batch, by=BY)
+        take_file(settings, engine, project_id, name, data, batch=batch, by=BY)
+    with write(engine) as session:
+        taken = [row.id for row in images.training_rows(session, project_id)]
+        provenance.set_many(session, project_id, taken, demo.origin, BY, batch=batch)
     return project_id

@@ -146,10 +146,10 @@ def refused(name: str, refusal: Invalid) -> Outcome:
 
 
 def take_file(
-    settings: Settings, engine: Engine, project_id: int, name: str, data: bytes, *, batch: str = ""
+    settings: Settings, engine: Engine, project_id: int, name: str, data: bytes, *, batch: str = "", by: str = "you"
 ) -> Outcome:
     """Take the bytes of one file in this very process, for what we made ourselves; never raises for a bad file."""
-    dropper = Dropper(settings, engine, project_id, batch=batch or str(uuid4()))
+    dropper = Dropper(settings, engine, project_id, by, batch or str(uuid4()))
     try:
         if is_caption(name):
             return dropper.take_caption(read_words(data, name))

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from app.collect.bars import NO_BARS
+from app.collect.bars import Shares
 
 UPRIGHT = 1
 
@@ -14,7 +14,8 @@ class PictureFacts(BaseModel):
     upright; `profile` names a colour profile other than sRGB. `sharpness` is the variance of the Laplacian (0 to
     65,025) over the sharpest third of the tiles at 512 px; `brightness` is the mean from 0 to 1; `dark_share`,
     `light_share` and `flatness` are shares of the pixels: nearly black, nearly white, equal to their neighbours.
-    `bars` are the shares of width or height that even bars take at the left, top, right and bottom. `blocking` is how
+    `bars` are the shares of width or height that even bars take at the left, top, right and bottom, None for pictures
+    that came in before they were measured. `blocking` is how
     much more neighbouring pixels of a JPEG differ across its 8-pixel blocks than anywhere, 0 where it is not measured.
     `prompt` is the positive prompt that a generator left in the file.
     """
@@ -34,7 +35,7 @@ class PictureFacts(BaseModel):
     dark_share: float = 0.0
     light_share: float = 0.0
     flatness: float = 0.0
-    bars: tuple[float, float, float, float] = NO_BARS
+    bars: Shares | None = None
     blocking: float = 0.0
     prompt: str = ""
 

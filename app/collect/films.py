@@ -116,12 +116,7 @@ class FrameTask:
             new_image(measured, self.name),
             # On the other side of a split it would be the same picture as one that must not be trained on.
             split=parent.split,
-            source=parent.source,
-            author=parent.author,
-            licence=parent.licence,
-            collected_on=parent.collected_on,
-            no_ai=parent.no_ai,
-            parent_id=parent.image_id,
+            origin=replace(parent.origin, parent_id=parent.image_id),
         )
         return Gathered(self.name, None, new, self._words(), notes=measured.notes)
 

@@ -15,11 +15,15 @@ from app.collect.sidecars import ENCODING_LABELS, MAX_CAPTION_BYTES, Words, read
 from app.contract.recipe import UNTOUCHED, Recipe
 from app.errors import Invalid
 from app.store.images import NewCaption, NewImage
+from app.store.provenance import Provenance
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """What is known of one file before the store hears of it; `words` are its different captions, the closest first."""
+    """What is known of one file before the store hears of it; `words` are its different captions, the closest first.
+
+    `again` is what a new look found of the original of an image that is here already.
+    """
 
     name: str
     path: str | None = None
@@ -29,6 +33,8 @@ class Gathered:
     notes: tuple[Note, ...] = ()
     prompt: str = ""
     mask: Measured | None = None
+    again: Measured | None = None
+    image_id: int | None = None
 
     @property
     def new_name(self) -> str:
@@ -116,11 +122,7 @@ def _as_said(new: NewImage, entry: Entry, recipe: Recipe) -> NewImage:
         repeats=entry.repeats,
         weight=entry.weight,
         split=entry.split,
-        source=entry.source,
-        author=entry.author,
-        licence=entry.licence,
-        collected_on=entry.collected_on,
-        no_ai=entry.no_ai,
+        origin=Provenance(entry.source, entry.author, entry.licence, entry.collected_on, entry.no_ai),
     )
 
 

@@ -21,11 +21,13 @@ from app.collect.dropped import OUTCOME_LABELS, Dropper, Outcome, as_item, take_
 from app.collect.fetch import Fetch
 from app.collect.jobs import Job, Tell
 from app.collect.masks import MaskWish
+from app.collect.measuring import measured_again
 from app.collect.plans import Workshop
+from app.collect.screen import Screen
 from app.collect.sources import DropSource, Source, ZipSource, source_of
 from app.config import Settings
 from app.errors import AppError, Conflict, Invalid
-from app.store import imports, projects
+from app.store import imports, measures, projects
 from app.store.db import read, write
 from app.store.imports import NewItem, Wanted
 from app.store.models import Import, ImportStatus
@@ -155,6 +157,7 @@ class ImportJobs:
         self._engine = engine
         self._fetch = fetch or Fetch()
         self._decoders = Decoders(settings)
+        self.screen = Screen(settings, self._decoders)
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="import")
         self._lock = Lock()
         self._closing = Event()
@@ -248,6 +251,15 @@ class ImportJobs:
     def take_mask(self, name: str, path: Path, wish: MaskWish) -> Measured:
         """Have a mask file that a browser sent decoded by a child, and keep it. Raises Refused, Unavailable."""
         return self._decoders.measure(path, name, as_mask=wish)
+
+    def measure(self, project_id: int, image_id: int) -> None:
+        """Look at an original anew where not all was measured of it, and wait for it. Raises Refused, Unavailable."""
+        with read(self._engine) as session:
+            waiting = measures.unmeasured(session, project_id, [image_id])
+        for each in waiting:
+            found = measured_again(each, self._settings, self._decoders)
+            with write(self._engine) as session:
+                measures.put(session, found.sha256, found.facts.to_json(), (found.phash, found.phash_mirrored))
 
     def staging(self) -> Path:
         """A new path for a file that a browser sends."""

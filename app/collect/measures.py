@@ -5,8 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from app.collect.bars import bar_shares
-
 SIDE_PX = 512
 TILES = 8
 DARK = 16
@@ -26,7 +24,6 @@ class Measures:
     dark_share: float
     light_share: float
     flatness: float
-    bars: tuple[float, float, float, float]
 
 
 def measure(image: Image.Image) -> Measures:
@@ -40,7 +37,6 @@ def measure(image: Image.Image) -> Measures:
         dark_share=round(float((pixels < DARK).mean()), 4),
         light_share=round(float((pixels > LIGHT).mean()), 4),
         flatness=_flatness(pixels),
-        bars=bar_shares(image),
     )
 
 

@@ -1,21 +1,27 @@
 """From what was gathered of files to rows of the store: images, captions, questions, and the report."""
 
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from app.collect.gather import Gathered, as_caption, same_text
+from app.collect.decode_child import Measured
+from app.collect.gather import Gathered, same_text
 from app.collect.sidecars import ENCODING_LABELS, Words
-from app.store import arrivals, images, imports
+from app.store import arrivals, edits, images, imports, measures
 from app.store.arrivals import KnownWords
-from app.store.db import write
+from app.store.db import read, write
+from app.store.edits import Step, new_step, write_captions
 from app.store.images import NewImage
 from app.store.imports import NewItem
-from app.store.models import Image, ImportItem, ItemOutcome
+from app.store.models import Image, Import, ImportItem, ItemOutcome
+from app.store.parts import in_parts
+
+Which = Literal["standing", "other"]
 
 QUESTION_CODE = "Q-caption"
 PROMPT_ORIGIN = "prompt in the file"
@@ -39,11 +45,12 @@ class Choice(BaseModel):
         raw = b64encode(words.raw).decode() if words.raw is not None else None
         return cls(text=words.text, came_from=words.came_from, encoding=words.encoding, raw=raw, is_current=is_current)
 
-    @property
-    def words(self) -> Words:
-        """What it was made from."""
-        raw = b64decode(self.raw) if self.raw is not None else None
-        return Words(self.text, raw, self.encoding, self.came_from)
+    def as_edit(self, by: str) -> edits.Words:
+        """What it makes of a caption, with the bytes it came as."""
+        if self.raw is None:
+            return edits.Words(self.text, by)
+        origin = {"raw": self.raw, "encoding": self.encoding, "came_from": self.came_from or None, "by": by}
+        return edits.Words(self.text, by, origin)
 
     @property
     def encoding_label(self) -> str:
@@ -97,7 +104,7 @@ def _items(session: Session, target: Target, batch: Sequence[Gathered]) -> list[
     items = []
     for each, pair in placed:
         if pair is None:
-            items.append(_refused(each))
+            items.append(_measured_again(session, each, each.again) if each.again else _refused(each))
             continue
         image, is_new = pair
         if each.prompt and not each.words:
@@ -108,6 +115,11 @@ def _items(session: Session, target: Target, batch: Sequence[Gathered]) -> list[
 
 def _mask_blob(sha256: str, size_bytes: int, size: tuple[int, int]) -> NewImage:
     return NewImage(sha256, "png", size_bytes, size[0], size[1], "mask")
+
+
+def _measured_again(session: Session, each: Gathered, found: Measured) -> NewItem:
+    measures.put(session, found.sha256, found.facts.to_json(), (found.phash, found.phash_mirrored))
+    return NewItem(each.name, "known", "", "It was measured anew; nothing else changed.", "", each.image_id)
 
 
 def _refused(each: Gathered) -> NewItem:
@@ -151,9 +163,37 @@ def question_of(item: ImportItem) -> CaptionQuestion:
     return CaptionQuestion.model_validate_json(item.message)
 
 
-def answer(session: Session, item: ImportItem, choice: Choice, by: str) -> None:
-    """Give the image the chosen caption, bytes and all, and settle the item."""
-    if item.image_id is not None and not choice.is_current:
-        arrivals.adopt_caption(session, item.image_id, as_caption(choice.words), by)
-    told = f"Its caption is the one from {choice.came_from}." if choice.came_from else "Its caption was kept."
-    imports.change_item(session, item.id, NewItem(item.name, "added", "", told, "", item.image_id, item.path))
+def answer(session: Session, step: Step, answers: Sequence[tuple[ImportItem, Choice]]) -> int:
+    """Give images their chosen captions, bytes and all, and settle the items; return how many captions changed."""
+    chosen = {item.image_id: choice for item, choice in answers if item.image_id is not None and not choice.is_current}
+    here = images.present(session, step.project_id, list(chosen))
+    words = {image_id: choice.as_edit(step.by) for image_id, choice in chosen.items() if image_id in here}
+    changed = write_captions(session, step, words)
+    for item, choice in answers:
+        told = f"Its caption is the one from {choice.came_from}." if choice.came_from else "Its caption was kept."
+        imports.change_item(session, item.id, NewItem(item.name, "added", "", told, "", item.image_id, item.path))
+    return len(changed)
+
+
+def answer_all(engine: Engine, row: Import, which: Which, by: str) -> tuple[int, int]:
+    """Answer every question of an import, as one step in parts; how many were answered, how many captions changed.
+
+    `other` is of each the first caption that does not stand already. Raises Unfinished.
+    """
+    with read(engine) as session:
+        ids = imports.question_ids(session, row.id)
+    step, answered = new_step(row.project_id, by), 0
+
+    def some(session: Session, part: Sequence[int]) -> int:
+        nonlocal answered
+        open_items = [item for item in imports.items_by_id(session, part) if item.outcome == "question"]
+        answered += len(open_items)
+        return answer(session, step, [(item, _chosen(item, which)) for item in open_items])
+
+    changed = in_parts(engine, ids, some)
+    return answered, changed
+
+
+def _chosen(item: ImportItem, which: Which) -> Choice:
+    choices = question_of(item).choices
+    return next((each for each in choices if each.is_current == (which == "standing")), choices[0])

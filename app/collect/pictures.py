@@ -7,6 +7,7 @@ from io import BytesIO
 
 from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
+from app.collect.bars import NO_BARS, bar_shares
 from app.collect.facts import PictureFacts, conversions
 from app.collect.formats import EXTENSIONS, SUFFIXES, TAKEN, has_lying_name, unidentified
 from app.collect.measures import blocking, measure
@@ -88,9 +89,10 @@ def _picture(data: bytes, name: str, upright: Image.Image, facts: PictureFacts) 
     width, height = upright.size
     large = shrunk(upright, DISPLAY_SIDE_PX)
     small = shrunk(large, THUMB_SIDE_PX)
-    measures = measure(large)
+    # What is seen through is filled in, evenly: what lies around the rest is no bar.
+    bars = NO_BARS if facts.uses_alpha else bar_shares(upright, large)
     phash, phash_mirrored = hashes(small)
-    facts = facts.model_copy(update=vars(measures))
+    facts = facts.model_copy(update={**vars(measure(large)), "bars": bars})
     return Picture(
         sha256=hashlib.sha256(data).hexdigest(),
         extension=EXTENSIONS[facts.container],

@@ -14,12 +14,13 @@ from app.collect.fetch import Fetch, UrlTask
 from app.collect.files import Found, Listing, found_under
 from app.collect.films import frame_tasks
 from app.collect.gather import EntryTask, Gathered, RefusedTask, Task
+from app.collect.measuring import MeasureTask
 from app.collect.pictures import PICTURE_SUFFIXES
 from app.collect.refusals import Refused
 from app.collect.sidecars import CAPTION_SUFFIXES, Words
-from app.collect.sources import FramesSource, PathSource, ProjectSource, Source, UrlSource, ZipSource
+from app.collect.sources import FramesSource, MeasureSource, PathSource, ProjectSource, Source, UrlSource, ZipSource
 from app.config import Settings
-from app.store import animations, arrivals
+from app.store import animations, arrivals, measures
 from app.store.db import read
 from app.store.images import NewCaption, NewImage
 
@@ -71,6 +72,10 @@ def plan(source: Source, workshop: Workshop) -> Plan:
             with read(workshop.engine) as session:
                 parents = animations.by_id(session, [clip.image_id for clip in source.clips])
             return Plan(frame_tasks(source, parents, workshop.decoders, workshop.settings), is_in_turn=True)
+        case MeasureSource():
+            with read(workshop.engine) as session:
+                waiting = measures.unmeasured(session, source.project_id)
+            return Plan([MeasureTask(each, workshop.settings, workshop.decoders) for each in waiting])
         case _:
             return Plan([])
 

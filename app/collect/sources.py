@@ -127,6 +127,20 @@ class FramesSource(BaseModel):
         return f"frames of {self.clips[0].name}" if len(self.clips) == 1 else f"frames of {len(self.clips)} animations"
 
 
+class MeasureSource(BaseModel):
+    """The project's own images that came in before everything was measured that is today."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["measure"] = "measure"
+    project_id: int
+
+    @property
+    def label(self) -> str:
+        """What a person calls it."""
+        return "originals to measure anew"
+
+
 class DropSource(BaseModel):
     """Files that a browser sent one by one; `batch` is its word for all of one drop."""
 
@@ -141,7 +155,7 @@ class DropSource(BaseModel):
         return "files dropped on the page"
 
 
-Source = PathSource | ZipSource | UrlSource | ProjectSource | FramesSource | DropSource
+Source = PathSource | ZipSource | UrlSource | ProjectSource | FramesSource | MeasureSource | DropSource
 _ADAPTER: TypeAdapter[Source] = TypeAdapter(Annotated[Source, Field(discriminator="kind")])
 
 

@@ -93,13 +93,15 @@ class Network(Frozen):
 class Optimization(Frozen):
     """How the LoRA is trained."""
 
-    steps: int = Field(1500, ge=1, le=1_000_000, title="Steps", description="Optimizer updates in all.")
-    batch: int = Field(2, ge=1, le=64, title="Batch", description="Images in one forward pass.")
+    steps: int = Field(1500, ge=1, le=1_000_000, title="Steps", description="Updates of the LoRA in all.")
+    batch: int = Field(2, ge=1, le=64, title="Batch", description="Images looked at together.")
     accumulation: int = Field(1, ge=1, le=64, title="Accumulation", description="Forward passes for each update.")
     optimizer: Optimizer = Field(
         "adamw", title="Optimizer", description="Rule of the updates; Prodigy finds its own rate from a rate of 1."
     )
-    learning_rate: float = Field(1e-4, gt=0, le=10, title="Learning rate", description="Of the denoiser.")
+    learning_rate: float = Field(
+        1e-4, gt=0, le=10, title="Learning rate", description="How much one step changes the LoRA."
+    )
     text_encoder_learning_rate: float = Field(
         0,
         ge=0,
@@ -164,7 +166,7 @@ class Data(Frozen):
     """How pictures and captions reach the trainer."""
 
     resolution_px: int = Field(
-        512, ge=32, le=2048, multiple_of=8, title="Resolution", description="Side of the square bucket."
+        512, ge=32, le=2048, multiple_of=8, title="Resolution", description="Side of a square image as it trains."
     )
     bucket_step_px: int = Field(
         64, ge=8, le=128, multiple_of=8, title="Bucket step", description="Size step between buckets."

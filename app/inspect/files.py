@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from app.collect.facts import conversions
-from app.inspect.findings import Facts, Finding, image_page
+from app.inspect.findings import Facts, Finding, image_page, named
 
 
 def original_missing(facts: Facts) -> Iterator[Finding]:
@@ -38,6 +38,17 @@ def transparent(facts: Facts) -> Iterator[Finding]:
                 "F05",
                 facts.page("images"),
             )
+
+
+def unmeasured(facts: Facts) -> Iterator[Finding]:
+    """Images of which bars and compression blocks are not known, told once for all."""
+    if facts.unmeasured:
+        came = "1 image came" if len(facts.unmeasured) == 1 else f"{len(facts.unmeasured):,} images came"
+        yield Finding(
+            "unmeasured", "hint", "dataset",
+            f"{came} in before bars and compression were measured: {named(facts.unmeasured)}.",
+            "Have them measured; it can be stopped and gone on with.", None, "Q06", facts.page("imports"),
+        )  # fmt: skip
 
 
 def converted(facts: Facts) -> Iterator[Finding]:

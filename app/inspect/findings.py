@@ -7,7 +7,7 @@ from typing import Literal
 
 from app.collect.duplicates import Decision, Pair
 from app.collect.facts import PictureFacts
-from app.contract.buckets import Fit, fit, make_buckets
+from app.contract.buckets import Buckets, Fit
 from app.contract.purposes import PurposeKey
 from app.store.images import ImageRow
 from app.store.provenance import Provenance
@@ -42,7 +42,8 @@ class Facts:
 
     `measures` are the facts of originals by their hash, `pairs` the alike ones with what was decided of them,
     `origins` where each image came from; without a base model the resolution is a guess. `views` is how many pictures
-    a planned run would look at, None before a plan.
+    a planned run would look at, None before a plan; `unmeasured` are the names of images whose originals came in before
+    everything was measured that is today. With `enlarges` small images are scaled up to their bucket.
     """
 
     rows: Sequence[ImageRow]
@@ -59,6 +60,8 @@ class Facts:
     decisions: Sequence[Decision] = ()
     origins: Mapping[int, Provenance] = field(default_factory=dict)
     views: int | None = None
+    unmeasured: Sequence[str] = ()
+    enlarges: bool = True
 
     @property
     def training(self) -> list[ImageRow]:
@@ -67,9 +70,9 @@ class Facts:
 
     def fits(self) -> Iterator[tuple[ImageRow, Fit]]:
         """Each image with its place in a bucket."""
-        buckets = make_buckets(self.resolution_px, self.bucket_step_px)
+        buckets = Buckets(self.resolution_px, self.bucket_step_px, self.enlarges)
         for row in self.rows:
-            yield row, fit(row.size, buckets)
+            yield row, buckets.fit(row.size)
 
     def measured(self) -> Iterator[tuple[ImageRow, PictureFacts]]:
         """Each image whose original was measured."""

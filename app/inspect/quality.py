@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from app.contract.buckets import Fit
 from app.contract.captions import tags
 from app.inspect.findings import Facts, Finding, image_page
+from app.polish.bars import are_worth_trimming
 from app.store.images import ImageRow
 
 HEAVY_CROP_SHARE = 0.15
@@ -17,7 +18,6 @@ BLURRED = 100.0
 FLAT_ART_SHARE = 0.85
 DARK, LIGHT = 0.08, 0.96
 EVEN_SHARE = 0.995
-LEAST_BAR_SHARE = 0.02
 BLOCKY = 1.3
 WRITING = frozenset({"watermark", "signature", "text", "logo", "web address", "web_address", "artist name"})
 
@@ -34,7 +34,9 @@ def upscaled(facts: Facts) -> Iterator[Finding]:
                 row.name,
                 f"{_size(row)} is smaller than its bucket {place.bucket.width}×{place.bucket.height}: "
                 f"pixels are invented ({scale:.1f} times larger).",
-                "Use a larger original or a lower resolution, or switch off “Enlarge small images” when you train.",
+                "Use a larger original or a lower resolution, or switch off “Enlarge small images” when you train."
+                if facts.enlarges
+                else "It is smaller than one step between buckets: use a larger original.",
                 row.id,
                 "Q01",
                 facts.page("buckets"),
@@ -116,7 +118,7 @@ def badly_lit(facts: Facts) -> Iterator[Finding]:
 def bars(facts: Facts) -> Iterator[Finding]:
     """An image with even bars at its sides that no crop takes away; bars are learned as part of the picture."""
     for row, found in facts.measured():
-        if row.recipe.crop is None and max(found.bars) >= LEAST_BAR_SHARE:
+        if row.recipe.crop is None and found.bars and are_worth_trimming(found.bars):
             left, top, right, bottom = found.bars
             share = 1 - (1 - left - right) * (1 - top - bottom)
             yield Finding(
@@ -124,7 +126,7 @@ def bars(facts: Facts) -> Iterator[Finding]:
                 "warning",
                 row.name,
                 f"Even bars at its sides take {share:.0%} of it, and they are learned with the rest.",
-                "Trim the bars (T there).",
+                "Crop them away (C there)." if row.recipe.straighten_deg else "Trim the bars (T there).",
                 row.id,
                 "Q06",
                 f"/images/{row.id}/polish",

@@ -8,7 +8,7 @@ from app.collect.facts import PictureFacts
 from app.config import Settings
 from app.contract.families import FAMILIES, bucket_step
 from app.inspect.findings import Facts
-from app.store import bases, images, projects, provenance, relations
+from app.store import bases, images, measures, projects, provenance, relations
 
 DEFAULT_RESOLUTION_PX = 512
 
@@ -38,4 +38,6 @@ def read_facts(session: Session, settings: Settings, project_id: int, views: int
         decisions=found.decisions,
         origins=provenance.of_project(session, project_id),
         views=views,
+        enlarges=projects.enlarges(session, project_id),
+        unmeasured=[each.name for each in measures.unmeasured(session, project_id)],
     )

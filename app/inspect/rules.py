@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from app.inspect.amounts import odd_views, too_few
-from app.inspect.files import converted, original_missing, transparent
+from app.inspect.files import converted, original_missing, transparent, unmeasured
 from app.inspect.findings import ORDER, Facts, Finding, image_page
 from app.inspect.origins import no_ai, unknown_origin
 from app.inspect.quality import badly_lit, bars, blocky, blurred, heavy_crop, upscaled, writing
@@ -64,6 +64,7 @@ RULES: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     alike_caption,
     unknown_origin,
     badly_lit,
+    unmeasured,
     converted,
 )
 

@@ -3,16 +3,19 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
+from uuid import uuid4
 
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from app.contract.suggestions import DOUBT
 from app.errors import Conflict
 from app.label.rows import Table
 from app.label.suggestions import Seen, View, ghosts, with_caption, with_tags, without_tag
-from app.store import images, suggestions
+from app.store import captions, images, suggestions
 from app.store.edits import Words, new_step, write_captions
 from app.store.models import Suggestion
+from app.store.parts import in_parts
 from app.store.suggestions import StoredSuggestion
 from app.store.undo import ACCEPTED_BY
 
@@ -163,14 +166,24 @@ def _change(image_id: int, caption: str, found: Sequence[Seen], wish: Wish, whos
     return None
 
 
-def carry_out(session: Session, planned: Plan, person: str) -> int:
-    """Do what was planned, as one step; return how many captions changed."""
-    _save(session, planned.changes, person)
-    return len(planned.changes)
+def carry_out(engine: Engine, changes: Sequence[Change], person: str) -> int:
+    """Do what was planned, as one step in parts; return how many captions changed. Raises Unfinished.
+
+    Captions that somebody has changed since it was planned are left alone.
+    """
+    batch, by_image = str(uuid4()), {change.image_id: change for change in changes}
+
+    def some(session: Session, ids: Sequence[int]) -> int:
+        now = captions.texts(session, ids)
+        still = [by_image[each] for each in ids if each in now and now[each] == by_image[each].before]
+        _save(session, still, person, batch)
+        return len(still)
+
+    return in_parts(engine, list(by_image), some)
 
 
-def accept_tag(session: Session, table: Table, found: Mapping[int, Sequence[Seen]], view: View, person: str) -> int:
-    """Make all captions agree with the models over one tag: add it, or take it out; how many changed.
+def tag_changes(table: Table, found: Mapping[int, Sequence[Seen]], view: View) -> list[Change]:
+    """What makes all captions agree with the models over one tag: it is added, or taken out.
 
     `found` are the suggestions of the tag by image, out of label.disagreements.
     """
@@ -179,8 +192,7 @@ def accept_tag(session: Session, table: Table, found: Mapping[int, Sequence[Seen
         text = table.by_id[image_id].caption
         after = with_tags(text, [here[0].text]) if view == "missing" else without_tag(text, here[0].text)
         changes.append(Change(image_id, text, after, tuple(here)))
-    _save(session, changes, person)
-    return len(changes)
+    return changes
 
 
 def let_stand(session: Session, found: Mapping[int, Sequence[Seen]]) -> int:
@@ -189,15 +201,15 @@ def let_stand(session: Session, found: Mapping[int, Sequence[Seen]]) -> int:
     return len(found)
 
 
-def _save(session: Session, changes: Sequence[Change], person: str) -> None:
-    """Write the changes as one step of the history, however many they are."""
+def _save(session: Session, changes: Sequence[Change], person: str, batch: str = "") -> None:
+    """Write the changes as one step of the history, or as a part of one that is named."""
     if not changes:
         return
     project_id = images.get(session, changes[0].image_id).project_id
     authors = suggestions.authors_of(session, [change.image_id for change in changes])
     used = [each for change in changes for each in change.used]
     by = f"{_models(used)}{ACCEPTED_BY}{person}"
-    step = new_step(project_id, by)
+    step = new_step(project_id, by, batch)
     # The history says it too: undo takes the authors of what it brings back from there.
     added_step = replace(step, by=f"{_models(used)}{ADDED}{ACCEPTED_BY}{person}")
     whole: dict[int, Words] = {}

@@ -8,7 +8,7 @@ from time import monotonic
 
 from sqlalchemy.orm import Session
 
-from app.contract.buckets import Size
+from app.contract.buckets import Buckets, Size
 from app.label.accepting import seen
 from app.label.completion import Completion, Shelf, Vocabulary
 from app.label.disagreements import Disagreements
@@ -31,7 +31,7 @@ class Frame:
     """What a table needs to know beyond the images: trigger word, buckets, tokenizer."""
 
     trigger_word: str
-    buckets: tuple[Size, ...]
+    buckets: Buckets | tuple[Size, ...]
     tokenizer_folders: tuple[Path, ...] = ()
 
 

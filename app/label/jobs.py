@@ -1,4 +1,4 @@
-"""Bulk edits of many images, done in the background: how far each is, and a way to stop it before anything changed."""
+"""Bulk edits of many images, done in the background: how far each is, and a way to stop it."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,7 +12,7 @@ Work = Callable[[Progress], str]
 
 
 class Cancelled(Exception):
-    """Somebody asked to stop; raised inside the work, so that its transaction is taken back."""
+    """Somebody asked to stop; raised inside the work, before anything is written or between two parts."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class BulkJobs:
         return self._jobs.get(project_id)
 
     def cancel(self, project_id: int) -> None:
-        """Ask it to stop; nothing is changed unless it was writing already."""
+        """Ask it to stop; what it has written already stays, and it says how much that is."""
         self._change(project_id, is_cancelled=True)
 
     def close(self) -> None:

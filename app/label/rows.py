@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from app.contract.buckets import Fit, Size, fit
+from app.contract.buckets import Buckets, Fit, Size, fit
 from app.contract.captions import LINE, PLACEHOLDER, has_trigger, tags, unescape
 from app.contract.recipe import UNTOUCHED, Recipe, read_recipe, size_after
 from app.label.suggestions import Reading
@@ -18,6 +18,7 @@ TokenCounts = Callable[[Sequence[str]], Sequence[int]]
 Marks = Mapping[int, frozenset[str]]
 """What inspection says of images, by id: how grave, which rule, its code, all in small letters."""
 SAME_PICTURE_BITS = 4
+ONE_BUCKET = (Size(512, 512),)
 BANDS = ((0, 13), (13, 13), (26, 13), (39, 13), (52, 12))
 
 
@@ -121,7 +122,7 @@ class Table:
         self,
         rows: Sequence[Row],
         trigger_word: str = "",
-        buckets: tuple[Size, ...] = (Size(512, 512),),
+        buckets: Buckets | tuple[Size, ...] = ONE_BUCKET,
         count_tokens: TokenCounts | None = None,
         suggested: Collection[int] = (),
         inspect: Callable[[], Marks] | None = None,
@@ -190,7 +191,8 @@ class Table:
     def place(self, row: Row) -> Fit:
         """Where an image trains."""
         if row.size not in self._fits:
-            self._fits[row.size] = fit(row.size, self.buckets)
+            buckets = self.buckets
+            self._fits[row.size] = buckets.fit(row.size) if isinstance(buckets, Buckets) else fit(row.size, buckets)
         return self._fits[row.size]
 
     @cached_property

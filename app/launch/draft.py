@@ -18,6 +18,7 @@ DEFAULT_PRESET = "balanced"
 TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
 FALSE_WORDS = frozenset({"", "0", "false", "no", "off"})
 SAMPLE_SEED = 42
+ENLARGES = "data.enlarges"
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Subject:
     resolution_px: int
     image_count: int
     held_out_count: int = 0
+    enlarges: bool = True
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ def draft(subject: Subject, preset_key: str | None, texts: Mapping[str, str]) ->
     values |= {BLOCKS: "", CONTINUES: ""}
     values |= {key: _text(info.default) for key, info in leaves()}
     values |= {key: _text(value) for key, value in _possible(preset.values).items()}
+    # As the project was trained last, so that the pages before it show what a run will do.
+    values |= {ENLARGES: _text(subject.enlarges)}
     values |= {key: text.strip() for key, text in texts.items() if key in values}
     errors = {key: f"There is no setting called {key}." for key in texts if key not in values}
     if preset_key and preset_key not in by_key:
@@ -111,10 +115,17 @@ def _spec(subject: Subject, values: Mapping[str, str]) -> tuple[TrainSpec | None
         # What could not be read stands at its default here, so that the other fields are told their errors, too.
         spec = _validated(subject, values["name"] or subject.project, groups)
     except ValidationError as refused:
-        errors |= {".".join(str(part) for part in error["loc"][:2]): error["msg"] for error in refused.errors()}
+        found = {".".join(str(part) for part in error["loc"][:2]): error["msg"] for error in refused.errors()}
+        errors |= {key: _out_of_bounds(key, values) or message for key, message in found.items()}
     else:
         errors |= {key: text for key, text in _disagreements(spec).items() if key not in errors}
     return (None, errors) if errors else (spec, {})
+
+
+def _out_of_bounds(key: str, values: Mapping[str, str]) -> str:
+    """Say in our words which number a setting cannot be; empty for what has no bounds."""
+    bounds = next((field.bounds for field in fields() if field.key == key), "")
+    return f"{values[key]} is not possible here: {bounds[0].lower()}{bounds[1:]}" if bounds else ""
 
 
 def _disagreements(spec: TrainSpec) -> dict[str, str]:

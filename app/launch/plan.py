@@ -74,7 +74,7 @@ def _sentences(spec: TrainSpec, plan: Plan) -> tuple[str, ...]:
     return (
         f"{_count(plan.images, 'image')}{prior}, seen {_count(plan.visits, 'time')} an epoch, in batches of {batch}: "
         f"{_count(plan.batches_per_epoch, 'batch', 'batches')} an epoch{gathered}.",
-        f"{_count(plan.steps, 'step')} are {plan.epochs:.1f} epochs: "
+        f"{_count(plan.steps, 'step')} are {f'{plan.epochs:,.1f}'.removesuffix('.0')} epochs: "
         f"an image is seen about {plan.epochs * plan.visits / max(1, all_seen):.0f} times.",
         f"{_count(plan.checkpoints, 'checkpoint')}, one every {_count(spec.saving.every_steps, 'step')}.",
         f"{_count(plan.samples, 'sample image')}: {_count(len(spec.sampling.prompts), 'prompt')} before training "
@@ -111,7 +111,7 @@ def _data_warnings(spec: TrainSpec, training: Sequence[ImageRow], fits: Sequence
             f"{_count(upscaled, 'image')} smaller than the bucket: scaled up, which trains blur. {_way_out(spec)}"
         )
     if cropped:
-        found.append(f"{_count(cropped, 'image')} lose more than 15 % to the crop.")
+        found.append(f"{_count(cropped, 'image')} lose more than 15 % to the crop; the buckets page shows which.")
     return tuple(found)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.config import Settings
 from app.contract.events import EventLog, Queued
 from app.contract.rundir import DatasetRow, RunDir, publish
-from app.contract.spec import AnySpec, RenderSpec, TrainSpec, read_spec
+from app.contract.spec import AnySpec, Prompt, RenderSpec, Sampling, TrainSpec, read_spec
 from app.contract.state import read_state
 from app.errors import Conflict, Invalid, NotFound, Unavailable
 from app.launch.bases import hash_base
@@ -23,6 +23,8 @@ from app.store.db import read, write
 from app.store.models import Run
 
 STRENGTHS = (0.0, 0.4, 0.6, 0.8, 1.0, 1.2)
+MOST_PROMPTS = 32
+LONGEST_PROMPT = 2000
 
 
 def run_dir(settings: Settings, run: Run) -> RunDir:
@@ -83,6 +85,7 @@ def start_training(settings: Settings, engine: Engine, project_id: int, spec: Tr
         raise Invalid("The project has no images to train on.", hint)
     dataset = freeze(settings, spec, rows)
     with write(engine) as session:
+        projects.remember_enlarges(session, project_id, spec.data.enlarges)
         return _queue(settings, session, project_id, spec, dataset, history_id=pinned)
 
 
@@ -101,11 +104,15 @@ def _with_hash(spec: TrainSpec) -> TrainSpec:
     return spec.model_copy(update={"network": spec.network.model_copy(update={"continues": pinned})})
 
 
-def start_sweep(settings: Settings, engine: Engine, run_id: int, step: int, strengths: Sequence[float]) -> Run:
-    """Queue a render run that draws a checkpoint's prompts at several strengths.
+def start_sweep(
+    settings: Settings, engine: Engine, run_id: int, step: int, strengths: Sequence[float], prompts: Sequence[str] = ()
+) -> Run:
+    """Queue a render run that draws a checkpoint at several strengths: other prompts, or those of its training.
 
-    Raises NotFound for a step without a checkpoint, Invalid for strengths outside -2 to 2 or none.
+    Raises NotFound for a step without a checkpoint, Invalid for strengths outside -2 to 2 or none, and for prompts
+    that are too many or too long.
     """
+    _check_prompts(prompts)
     wanted = tuple(sorted({round(strength, 2) for strength in strengths}))
     if not wanted or not all(-2 <= strength <= 2 for strength in wanted):
         raise Invalid(
@@ -119,17 +126,40 @@ def start_sweep(settings: Settings, engine: Engine, run_id: int, step: int, stre
     if not saved or not isinstance(spec, TrainSpec):
         raise NotFound(f"{parent.name} has no checkpoint at step {step}.", "Choose one of its checkpoints.")
     render = RenderSpec(
-        name=f"{parent.name} · step {step} · strengths",
+        name=f"{parent.name} · step {step} · {'own prompts' if prompts else 'strengths'}",
         project=spec.project,
         base=spec.base,
         lora_path=str(folder.lora(step)),
         lora_sha256=saved[0].sha256,
         step=step,
         strengths=wanted,
-        sampling=spec.sampling,
+        sampling=_with_prompts(spec.sampling, prompts),
     )
     with write(engine) as session:
         return _queue(settings, session, parent.project_id, render, [], parent_id=run_id)
+
+
+def _check_prompts(prompts: Sequence[str]) -> None:
+    if len(prompts) > MOST_PROMPTS:
+        raise Invalid(
+            f"These are {len(prompts)} prompts; one sweep draws at most {MOST_PROMPTS}.",
+            "Leave some for the next one.",
+            field="prompts",
+        )
+    if too_long := next((each for each in prompts if len(each) > LONGEST_PROMPT), None):
+        raise Invalid(
+            f"The prompt “{too_long[:40]}…” is longer than {LONGEST_PROMPT:,} characters.",
+            "Shorten it; the model reads the first 75 tokens or so.",
+            field="prompts",
+        )
+
+
+def _with_prompts(sampling: Sampling, prompts: Sequence[str]) -> Sampling:
+    """The sampling with other prompts, drawn from the seed of its own so that they compare."""
+    if not prompts:
+        return sampling
+    like = sampling.prompts[0] if sampling.prompts else Prompt(text="")
+    return sampling.model_copy(update={"prompts": tuple(like.model_copy(update={"text": text}) for text in prompts)})
 
 
 def _queue(

@@ -37,4 +37,5 @@ def subject_of(session: Session, project_id: int, base: Base) -> Subject:
         resolution_px=base.resolution_px,
         image_count=splits.count("train"),
         held_out_count=splits.count("held-out"),
+        enlarges=projects.enlarges(session, project_id),
     )

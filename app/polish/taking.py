@@ -1,10 +1,11 @@
 """Taking what a model found in many images: its masks or its crops go into their recipes, as one step."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from app.contract.buckets import Size
@@ -12,6 +13,9 @@ from app.contract.recipe import Crop, Recipe, read_recipe
 from app.polish import steps
 from app.polish.subjects import Found, has_shape, suggested_crop
 from app.store import recipes, subjects
+from app.store.db import read
+from app.store.edits import Step
+from app.store.parts import in_parts
 from app.store.recipes import SizedImage
 from app.store.subjects import Standing
 
@@ -71,29 +75,57 @@ def found_images(
 
 
 def take(
-    session: Session,
-    project_id: int,
+    engine: Engine,
+    step: Step,
     what: What,
     buckets: tuple[Size, ...],
-    by: str,
     chosen: Collection[int] | None = None,
 ) -> Took:
-    """Take the masks or crops of the chosen images; of all, for None, but then those with one of their own keep it."""
-    ticked = None if chosen is None else set(chosen)
-    wanted: dict[int, Recipe] = {}
-    own = none = 0
-    for each in found_images(session, project_id, buckets):
-        row = each.image
-        if each.found.seen.is_dismissed or (ticked is not None and row.id not in ticked):
-            continue
-        has_own = (row.recipe.mask if what == "mask" else row.recipe.crop) is not None
-        if what == "crop" and each.found.crop is None:
-            none += 1
-        elif ticked is None and has_own and not (each.found.is_masked if what == "mask" else each.found.is_cropped):
-            own += 1
-        else:
-            wanted[row.id] = _taken(row, each.found, what)
-    return Took(recipes.set_recipes(session, project_id, wanted, by), own, none)
+    """Take the masks or crops of the chosen images; of all, for None, but then those with one of their own keep it.
+
+    It is done in parts. Raises Unfinished.
+    """
+    with read(engine) as session:
+        there = [each.image_id for each in subjects.standings(session, step.project_id) if not each.is_dismissed]
+    ids = there if chosen is None else sorted(set(chosen).intersection(there))
+    taking = _Taking(step, what, buckets, keeps_own=chosen is None)
+    changed = in_parts(engine, ids, taking.some)
+    return Took(changed, taking.own, taking.none)
+
+
+@dataclass
+class _Taking:
+    """What is taken, and how many images were left alone so far."""
+
+    step: Step
+    what: What
+    buckets: tuple[Size, ...]
+    keeps_own: bool
+    own: int = 0
+    none: int = 0
+
+    def some(self, session: Session, image_ids: Sequence[int]) -> int:
+        """Take of some images, as they are by now; return how many changed."""
+        wanted: dict[int, Recipe] = {}
+        own = none = 0
+        for each in found_images(session, self.step.project_id, self.buckets, image_ids):
+            if each.found.seen.is_dismissed:
+                continue
+            if self.what == "crop" and each.found.crop is None:
+                none += 1
+            elif self.keeps_own and self._has_own(each):
+                own += 1
+            else:
+                wanted[each.image.id] = _taken(each.image, each.found, self.what)
+        changed = recipes.set_recipes(session, self.step, wanted)
+        self.own, self.none = self.own + own, self.none + none
+        return changed
+
+    def _has_own(self, each: FoundImage) -> bool:
+        recipe = each.image.recipe
+        if self.what == "mask":
+            return recipe.mask is not None and not each.found.is_masked
+        return recipe.crop is not None and not each.found.is_cropped
 
 
 def _taken(row: SizedImage, seen: Found, what: What) -> Recipe:

@@ -16,7 +16,7 @@ from app.label.accepting import Plan, Wish
 from app.person import Person
 from app.render import partial
 from app.store import projects, suggestions
-from app.store.db import read, write
+from app.store.db import read
 from app.wiring import Store
 
 router = APIRouter()
@@ -70,10 +70,10 @@ def accept(
 ) -> Response:
     """Accept from a confidence on in the whole project, as one step; refused when it is not what was announced."""
     wish = _wish(sent.kind, sent.model, sent.threshold, sent.overwrites)
-    with write(store) as session:
+    with read(store) as session:
         planned = _plan(session, project_id, wish)
-        is_as_told = sent.expected in (-1, len(planned.plan.changes))
-        done = accepting.carry_out(session, planned.plan, person) if is_as_told else 0
+    is_as_told = sent.expected in (-1, len(planned.plan.changes))
+    done = accepting.carry_out(store, planned.plan.changes, person) if is_as_told else 0
     with read(store) as session:
         after = _plan(session, project_id, wish)
     if not is_as_told:

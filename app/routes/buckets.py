@@ -40,13 +40,13 @@ HEADINGS = {
 
 
 class Wish(BaseModel):
-    """What was asked for; 0 or an unknown base means the project's own."""
+    """What was asked for; 0 or an unknown base, and no word of small images, mean the project's own."""
 
     base: int = 0
     former_base: int = -1
     resolution: int = 0
     batch: int = DEFAULT_BATCH
-    small: Small = "enlarged"
+    small: Small | Literal[""] = ""
     bucket: str = ""
     only: Doubt | Literal[""] = ""
     after: int = 0
@@ -169,7 +169,8 @@ def _choice(session: Session, project: Project, wish: Wish) -> Choice:
     chosen = next((base for base in listed if base.id == wish.base), None)
     chosen = chosen or next((base for base in listed if base.id == project.base_id), None)
     family: FamilyKey = chosen.family if chosen else "sd15"
-    own_px = chosen.resolution_px if chosen else target_of(session, project).resolution_px
+    target = target_of(session, project)
+    own_px = chosen.resolution_px if chosen else target.resolution_px
     # Another base was chosen in the form: the resolution beside it was the former one's.
     is_former = wish.former_base not in (-1, wish.base)
     is_asked = SMALLEST_PX <= wish.resolution <= LARGEST_PX and not is_former
@@ -179,7 +180,7 @@ def _choice(session: Session, project: Project, wish: Wish) -> Choice:
         resolution_px=resolution_px,
         step_px=bucket_step(FAMILIES[family], resolution_px),
         batch=wish.batch if 1 <= wish.batch <= 64 else DEFAULT_BATCH,
-        small=wish.small,
+        small=wish.small or ("enlarged" if target.enlarges else "own"),
         bases=[*([] if chosen else [(0, "None chosen yet")]), *((base.id, base.name) for base in listed)],
         resolutions_px=sorted({own_px, resolution_px, *FAMILIES[family].resolutions_px}),
         batches=sorted({wish.batch, *BATCHES} if 1 <= wish.batch <= 64 else BATCHES),

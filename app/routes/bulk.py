@@ -16,14 +16,15 @@ from app.errors import Invalid
 from app.label.bulk import Change, Operation, Order, Place, Progress, Wish, describe, plan
 from app.label.desk import Desk
 from app.label.filters import FilterError
-from app.label.jobs import Job
+from app.label.jobs import Cancelled, Job
 from app.label.terms import matching
 from app.person import person_of
 from app.render import is_htmx, page, partial
-from app.store import projects
-from app.store.db import read, write
-from app.store.edits import Columns, Words, new_step, write_captions, write_fields
+from app.store import captions, projects
+from app.store.db import read
+from app.store.edits import Columns, Step, Words, new_step, write_captions, write_fields
 from app.store.models import Project
+from app.store.parts import in_parts
 from app.store.projects import ProjectCounts
 from app.table import table_of
 from app.wiring import LabelDesk, Store
@@ -264,19 +265,45 @@ def _begin(request: Request, store: Engine, desk: Desk, project_id: int, form: B
 
 
 def _apply(store: Engine, desk: Desk, project_id: int, form: BulkForm, who: str, progress: Progress) -> str:
-    """Do it as one step, worked out once more inside the transaction, so that nobody's newer words are lost."""
-    with write(store) as session:
+    """Do it as one step in parts; what somebody changed meanwhile is worked out once more, so that no words are lost.
+
+    The first half of the progress is the working out, the second the writing.
+    """
+    with read(store) as session:
         table = table_of(session, desk, project_id)
-        changes = plan(table, _scoped(session, desk, project_id, form), form.wish(), progress)
-        step = new_step(project_id, who)
-        words = {each.image_id: Words(str(each.after), who) for each in changes if each.field == "caption"}
-        fields: dict[int, Columns] = {
-            each.image_id: {each.field: each.after} for each in changes if each.field != "caption"
-        }
-        write_captions(session, step, words)
-        write_fields(session, step, fields)
-    noun = "image" if len(changes) == 1 else "images"
-    return f"Changed {len(changes):,} {noun}. Undo takes it all back in one step."
+        ids = _scoped(session, desk, project_id, form)
+    changes = plan(table, ids, form.wish(), lambda done, total: progress(done // 2, total))
+    is_caption = any(each.field == "caption" for each in changes)
+    planned, step, written = {each.image_id: each for each in changes}, new_step(project_id, who), 0
+
+    def some(session: Session, part: Sequence[int]) -> int:
+        nonlocal written
+        now = captions.texts(session, part)
+        stale = {each for each in part if is_caption and now.get(each) != (planned[each].before or "")}
+        fresh = plan(table_of(session, desk, project_id), sorted(stale), form.wish()) if stale else []
+        ready = [*fresh, *(planned[each] for each in part if each not in stale)]
+        count = len(_write(session, step, ready))
+        written += count
+        return count
+
+    try:
+        in_parts(store, list(planned), some, lambda done, total: progress(len(ids) - (total - done) // 2, len(ids)))
+    except Cancelled:
+        if not written:
+            raise
+        return f"Stopped: {_images(written)} of {len(planned):,} changed. Undo takes that back in one step."
+    return f"Changed {_images(written)}. Undo takes it all back in one step."
+
+
+def _write(session: Session, step: Step, changes: Sequence[Change]) -> set[int]:
+    words = {each.image_id: Words(str(each.after), step.by) for each in changes if each.field == "caption"}
+    others = (each for each in changes if each.field != "caption")
+    fields: dict[int, Columns] = {each.image_id: {each.field: each.after} for each in others}
+    return {*write_captions(session, step, words), *write_fields(session, step, fields)}
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count:,} images"
 
 
 def _scope_words(form: BulkForm, count: int) -> str:

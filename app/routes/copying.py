@@ -20,8 +20,10 @@ from app.polish.addresses import thumb_url
 from app.polish.steps import PARTS, Part, copied
 from app.render import page
 from app.store import images, projects, recipes, tiles
-from app.store.db import read, write
+from app.store.db import read
+from app.store.edits import new_step
 from app.store.images import ImageRow
+from app.store.parts import in_parts
 from app.store.recipes import SizedImage
 from app.table import find
 from app.wiring import LabelDesk, Store
@@ -101,11 +103,15 @@ def apply(
             error = "Choose at least one image." if form.part else "Choose at least one part of the recipe."
             return page(request, "copying/choose", _choose(session, group, error), 422)
     parts = frozenset(form.part)
-    with write(store) as session:
+    step = new_step(row.project_id, person_of(request))
+
+    def copy(session: Session, ids: Sequence[int]) -> int:
         # Read once more: what somebody did in the meantime is kept but for the parts that are copied.
-        now = recipes.sizes(session, row.project_id, [each.id for each in wanted])
+        now = recipes.sizes(session, row.project_id, ids)
         made = {each.id: copied(each.recipe, each.upright, row.recipe, row.upright, parts) for each in now}
-        recipes.set_recipes(session, row.project_id, made, person_of(request))
+        return recipes.set_recipes(session, step, made)
+
+    in_parts(store, [each.id for each in wanted], copy)
     query = urlencode({"scope": form.scope, **({"filter": form.filter} if form.scope == "filter" else {})})
     return RedirectResponse(f"/images/{image_id}/polish/copy?{query}", 303)
 

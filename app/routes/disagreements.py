@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from app.contract.suggestions import tag_key
@@ -129,9 +130,7 @@ def settle(
     sent: Annotated[TagSettled, Form()],
 ) -> Response:
     """Settle one tag in the whole project: make the captions agree, or let them stand."""
-    with write(store) as session:
-        projects.get(session, project_id)
-        count = _settle(session, desk, project_id, sent, person)
+    count = _settle(store, desk, project_id, sent, person)
     with read(store) as session:
         shown = _table(session, desk, project_id, Asked(sent.view, sent.q, sent.page))
         answer = partial(request, "disagreements/tags", shown)
@@ -194,14 +193,18 @@ def settle_image(
         return partial(request, "disagreements/images", _show_page(session, desk, project_id, sent.view, sent.tag))
 
 
-def _settle(session: Session, desk: Desk, project_id: int, sent: TagSettled, person: str) -> int:
+def _settle(store: Engine, desk: Desk, project_id: int, sent: TagSettled, person: str) -> int:
     if sent.choice == "dismiss" and sent.view == "missing":
-        return suggestions.dismiss_tag(session, project_id, sent.tag, person)
-    table = table_of(session, desk, project_id)
-    found = desk.disagreements(session, project_id, table).of_tag(sent.view, sent.tag)
+        with write(store) as session:
+            projects.get(session, project_id)
+            return suggestions.dismiss_tag(session, project_id, sent.tag, person)
+    with read(store) as session:
+        table = table_of(session, desk, project_id)
+        found = desk.disagreements(session, project_id, table).of_tag(sent.view, sent.tag)
     if sent.choice == "accept":
-        return accepting.accept_tag(session, table, found, sent.view, person)
-    return accepting.let_stand(session, found)
+        return accepting.carry_out(store, accepting.tag_changes(table, found, sent.view), person)
+    with write(store) as session:
+        return accepting.let_stand(session, found)
 
 
 def _table(session: Session, desk: Desk, project_id: int, asked: Asked) -> TagTable:

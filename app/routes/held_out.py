@@ -20,8 +20,10 @@ from app.polish.addresses import thumb_url
 from app.render import is_htmx, page, partial
 from app.store import bases, images, projects, splits
 from app.store.db import read, write
+from app.store.edits import new_step
 from app.store.images import ImageRow
 from app.store.models import Project
+from app.store.parts import in_parts
 from app.store.projects import ProjectCounts
 from app.store.splits import SplitCounts
 from app.wiring import Store
@@ -89,9 +91,13 @@ def split_many(
     """Give the selected images a use, as one step."""
     if not image:
         raise Invalid("No image is selected.", "Select one or more first.")
-    with write(store) as session:
+    chosen = splits.read_split(split)
+    with read(store) as session:
         projects.get(session, project_id)
-        splits.set_split(session, project_id, image, splits.read_split(split), person)
+    batch = new_step(project_id, person).batch
+    in_parts(
+        store, image, lambda session, part: splits.set_split(session, project_id, part, chosen, person, batch=batch)
+    )
     if not is_htmx(request):
         return RedirectResponse(f"/projects/{project_id}/held-out", 303)
     return Response(status_code=204, headers={"HX-Trigger": "images-changed"})

@@ -27,6 +27,7 @@ from app.store.db import read, write
 from app.store.edits import new_step, remove_images
 from app.store.images import ImageRow
 from app.store.models import Project
+from app.store.parts import in_parts
 from app.store.projects import ProjectCounts
 from app.wiring import Imports, Store
 
@@ -207,8 +208,7 @@ def decide(
     try:
         if ground not in (*GROUNDS, "colour"):
             raise Invalid("No ground is chosen.", "Choose what shows behind transparent parts.")
-        with write(store) as session:
-            alpha.decide(session, project_id, use, GROUNDS.get(ground, colour.strip().lower()))
+        alpha.decide(store, project_id, use, GROUNDS.get(ground, colour.strip().lower()))
     except Invalid as refusal:
         error, status = f"{refusal.message} {refusal.hint}", 422
         if not is_htmx(request):
@@ -230,9 +230,10 @@ def remove_selected(
     """Take the selected images out of the project; their originals stay on the disk."""
     if not image:
         raise Invalid("No image is selected.", "Select one or more, then remove them.")
-    with write(store) as session:
+    with read(store) as session:
         gone = _of_project(session, project_id, image)
-        remove_images(session, new_step(project_id, "you"), [row.id for row in gone])
+    step = new_step(project_id, "you")
+    in_parts(store, [row.id for row in gone], lambda session, part: remove_images(session, step, part))
     if not is_htmx(request):
         return RedirectResponse(f"/projects/{project_id}/images", 303)
     answer = partial(request, "images/removed", {"removed": gone})

@@ -11,14 +11,16 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from app.collect.imports import ImportProgress, progress_of
-from app.collect.outcomes import Choice, answer, question_of
+from app.collect.outcomes import Choice, Which, answer, answer_all, question_of
 from app.collect.refusals import CODE_LABELS
-from app.collect.sources import read_source
+from app.collect.sources import MeasureSource, read_source
 from app.errors import AppError, Conflict, Invalid
+from app.person import Person
 from app.render import is_htmx, page, partial
 from app.store import imports as reports
-from app.store import projects
+from app.store import measures, projects
 from app.store.db import read, write
+from app.store.edits import new_step
 from app.store.imports import TROUBLE, Tally, Wanted
 from app.store.models import Import, ImportItem, Project
 from app.store.projects import ProjectCounts
@@ -79,6 +81,8 @@ class IndexPage:
     counts: ProjectCounts
     caption_url: str
     heads: Sequence[Head]
+    unmeasured: int
+    is_busy: bool
     section: str = "images"
 
 
@@ -95,6 +99,7 @@ class ShowPage:
     rows: Sequence[Row]
     more: str
     retryable: int
+    questions: int
     query: str = ""
     told: str = ""
     section: str = "images"
@@ -106,10 +111,19 @@ def index(request: Request, project_id: int, store: Store) -> HTMLResponse:
     """List the imports of a project."""
     with read(store) as session:
         project, counts = projects.get(session, project_id), projects.counts(session, project_id)
-        rows = reports.listed(session, project_id)
+        rows, unmeasured = reports.listed(session, project_id), measures.count(session, project_id)
     heads = [_head(store, row) for row in rows]
-    shown = IndexPage(project, counts, f"/projects/{project_id}/captions", heads)
+    is_busy = any(row.status == "running" for row in rows)
+    shown = IndexPage(project, counts, f"/projects/{project_id}/captions", heads, unmeasured, is_busy)
     return page(request, "imports/index", shown)
+
+
+@router.post("/projects/{project_id}/imports/measure")
+def measure(project_id: int, imports: Imports, person: Person) -> Response:
+    """Look anew at the originals that came in before everything was measured; it is reported of like an import."""
+    return RedirectResponse(
+        f"/imports/{imports.start_source(project_id, MeasureSource(project_id=project_id), person)}", 303
+    )
 
 
 @router.get("/imports/{import_id}")
@@ -168,20 +182,37 @@ def retry(
 
 @router.post("/imports/{import_id}/items/{item_id}/answer")
 def choose(
-    request: Request, import_id: int, item_id: int, store: Store, choice: Annotated[int, Form()] = 0
+    request: Request, import_id: int, item_id: int, store: Store, person: Person, choice: Annotated[int, Form()] = 0
 ) -> Response:
     """Settle which of several captions an image is to have. Raises Conflict when that was done already."""
     with write(store) as session:
+        row = reports.get(session, import_id)
         item = reports.item(session, import_id, item_id)
         if item.outcome != "question":
             raise Conflict("That question was answered already.", "Reload the report.")
         choices = question_of(item).choices
         if not 0 <= choice < len(choices):
             raise Invalid("There is no such caption to choose.", "Choose one of those shown.")
-        answer(session, item, choices[choice], "you")
+        answer(session, new_step(row.project_id, person), [(item, choices[choice])])
     if is_htmx(request):
         return partial(request, "imports/report", _show_page(store, import_id, "question", "-", 0))
     return RedirectResponse(f"/imports/{import_id}?outcome=question", 303)
+
+
+@router.post("/imports/{import_id}/answers")
+def choose_all(
+    request: Request, import_id: int, store: Store, person: Person, which: Annotated[Which, Form()]
+) -> Response:
+    """Answer every question of an import, as one step that can be undone."""
+    with read(store) as session:
+        row = reports.get(session, import_id)
+    answered, changed = answer_all(store, row, which, person)
+    if not is_htmx(request):
+        return RedirectResponse(f"/imports/{import_id}", 303)
+    questions = "1 question" if answered == 1 else f"{answered:,} questions"
+    captions = "no caption changed" if not changed else "1 caption" if changed == 1 else f"{changed:,} captions"
+    told = f"{questions} answered: {captions}{' changed, as one step of the history' if changed else ''}."
+    return partial(request, "imports/report", _show_page(store, import_id, "question", "-", 0, told))
 
 
 @router.get("/projects/{project_id}/images/import")
@@ -240,6 +271,7 @@ def _show_page(store: Engine, import_id: int, outcome: str, code: str, after: in
         rows=rows,
         more=more,
         retryable=retryable,
+        questions=sum(each.count for each in tallies if each.outcome == "question"),
         query=urlencode({"outcome": outcome, "code": code, "after": after}),
         told=told,
     )

@@ -274,9 +274,10 @@ def _data(session: Session, settings: Settings, project_id: int) -> Data:
 
 
 def _travel(store: Engine, project_id: int, who: str, image_id: int | None, verb: Literal["undo", "redo"]) -> Travelled:
-    with write(store) as session:
+    with read(store) as session:
         projects.get(session, project_id)
-        done = (undo.undo if verb == "undo" else undo.redo)(session, project_id, who, image_id)
+    done = undo.travel(store, project_id, who, verb, image_id)
+    with read(store) as session:
         back, forth = undo.offers(session, project_id)
     return Travelled(
         said=done.said if done else f"There is nothing to {verb}.",

@@ -6,27 +6,27 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, UploadFile
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from PIL import Image
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
-from app.collect.blobs import blob_path
+from app.collect.drawing import DrawWish
 from app.collect.imports import ImportJobs
 from app.collect.masks import MaskWish, share_left_out
 from app.collect.pictures import DISPLAY_SIDE_PX
-from app.config import Settings
+from app.collect.screen import Screen
 from app.contract.pixels import UNREADABLE
 from app.contract.recipe import Recipe, turned, turns_alone
-from app.errors import Invalid
+from app.errors import AppError, Invalid
 from app.frame import Frame, frame_of
 from app.person import person_of
 from app.polish import steps
 from app.polish.addresses import stage_url
-from app.polish.masks import turned_mask
 from app.render import is_htmx, page
 from app.store import images, recipes, subjects
 from app.store.db import read, write
 from app.store.images import ImageRow
-from app.wiring import Imports, OwnSettings, Store
+from app.wiring import Imports, Store
 
 router = APIRouter()
 
@@ -58,10 +58,13 @@ class EditPage(Frame):
 
 
 @router.get("/images/{image_id}/mask")
-def edit(request: Request, image_id: int, store: Store, settings: OwnSettings) -> HTMLResponse:
+def edit(request: Request, image_id: int, store: Store, imports: Imports) -> HTMLResponse:
     """Show the image, turned as it trains but whole, with its mask to be drawn."""
     with read(store) as session:
-        shown = _edit(session, settings, images.get(session, image_id))
+        row = images.get(session, image_id)
+    left_out_pct = _left_out_pct(imports.screen, row)
+    with read(store) as session:
+        shown = _edit(session, row, left_out_pct)
     return page(request, "masks/edit", shown)
 
 
@@ -70,7 +73,6 @@ def put(
     request: Request,
     image_id: int,
     store: Store,
-    settings: OwnSettings,
     imports: Imports,
     form: Annotated[MaskForm, Form()],
 ) -> Response:
@@ -82,8 +84,9 @@ def put(
     except Invalid as refusal:
         if is_htmx(request):
             raise
+        left_out_pct = _left_out_pct(imports.screen, row)
         with read(store) as session:
-            shown = _edit(session, settings, row, f"{refusal.message} {refusal.hint}")
+            shown = _edit(session, row, left_out_pct, f"{refusal.message} {refusal.hint}")
         return page(request, "masks/edit", shown, 422)
     with write(store) as session:
         recipes.set_recipe(session, image_id, steps.masked(row.recipe, sha256), form.revision, person_of(request))
@@ -111,7 +114,7 @@ def _taken(imports: ImportJobs, mask: UploadFile, row: ImageRow, is_drawn: bool)
     return None if made.facts.brightness == 1 else made.sha256
 
 
-def _edit(session: Session, settings: Settings, row: ImageRow, error: str = "") -> EditPage:
+def _edit(session: Session, row: ImageRow, left_out_pct: int, error: str = "") -> EditPage:
     size = turned(row.recipe, row.upright)
     scale = min(1.0, DISPLAY_SIDE_PX / max(size.width, size.height))
     found = subjects.of_image(session, row.id)
@@ -120,16 +123,19 @@ def _edit(session: Session, settings: Settings, row: ImageRow, error: str = "") 
         picture=stage_url(row, "turned"),
         width_px=max(1, round(size.width * scale)),
         height_px=max(1, round(size.height * scale)),
-        left_out_pct=_left_out_pct(settings, row),
+        left_out_pct=left_out_pct,
         found_by=found.model if found and not found.is_dismissed else "",
         error=error,
     )
 
 
-def _left_out_pct(settings: Settings, row: ImageRow) -> int:
+def _left_out_pct(screen: Screen, row: ImageRow) -> int:
     if row.recipe.mask is None:
         return 0
+    wish = DrawWish(sha256=row.sha256, extension=row.extension, recipe=row.recipe, layer="mask", mask=row.recipe.mask)
     try:
-        return round(100 * share_left_out(turned_mask(blob_path(settings, row.recipe.mask, "png"), row.recipe, 256)))
-    except UNREADABLE:
+        path = screen.path(wish, row.name)
+        # Drawn by our own child, so that it may be read here.
+        return round(100 * share_left_out(Image.open(path).convert("L"))) if path else 0
+    except (AppError, *UNREADABLE):
         return 0

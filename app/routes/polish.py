@@ -8,26 +8,25 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, ValidationError
 from sqlalchemy.orm import Session
 
-from app.collect.bars import without_bars
-from app.collect.blobs import blob_path
-from app.contract.pixels import UNREADABLE, open_rgb
-from app.contract.recipe import STRAIGHTEN_MOST_DEG, AlphaUse, Crop, Recipe, straightened
-from app.errors import Conflict, Invalid, NotFound
+from app.contract.buckets import Size
+from app.contract.recipe import STRAIGHTEN_MOST_DEG, AlphaUse, Crop, Recipe, turned
+from app.errors import Conflict, Invalid
 from app.frame import Frame, frame_of
 from app.person import person_of
 from app.place import target_of
 from app.polish import steps
 from app.polish.addresses import picture_url
+from app.polish.bars import Trim, trim_of
 from app.polish.subjects import Found, found_in
 from app.render import is_htmx, page, partial
-from app.store import animations, images, projects, recipes
+from app.store import animations, images, measures, projects, recipes
 from app.store.db import read, write
 from app.store.images import ImageRow
-from app.wiring import OwnSettings, Store
+from app.wiring import Imports, Store
 
 router = APIRouter()
 
-Step = Literal["rotate", "mirror", "flip", "straighten", "colour", "trim", "uncrop", "unmask", "reset"]
+Step = Literal["rotate", "mirror", "flip", "straighten", "colour", "trim", "uncrop", "unmask", "measure", "reset"]
 Taking = Literal["subject-mask", "subject-crop"]
 TAKING = get_args(Taking)
 
@@ -49,6 +48,8 @@ class ShowPage(Frame):
     before: str
     after: str
     found: Found | None
+    trim: Trim
+    turned: Size
     frames: int = 1
     most_deg: float = STRAIGHTEN_MOST_DEG
     error: str = ""
@@ -64,15 +65,20 @@ def show(request: Request, image_id: int, store: Store) -> HTMLResponse:
 
 @router.post("/images/{image_id}/polish/step")
 def step(
-    request: Request, image_id: int, store: Store, settings: OwnSettings, form: Annotated[StepForm, Form()]
+    request: Request, image_id: int, store: Store, imports: Imports, form: Annotated[StepForm, Form()]
 ) -> Response:
-    """Do one step, save it, and show the image after it."""
+    """Do one step, save it, and show the image after it; `measure` looks at the original anew and changes nothing."""
     with read(store) as session:
         row = images.get(session, image_id)
         project = projects.get(session, row.project_id)
         found = found_in(session, row, target_of(session, project).buckets)
+        trim = trim_of(measures.facts_of(session, row.sha256), row.recipe, row.upright)
     try:
-        wanted = _stepped(form, row, settings, found)
+        if form.step == "measure":
+            imports.measure(row.project_id, row.id)
+            wanted = row.recipe
+        else:
+            wanted = _stepped(form, row, trim, found)
     except Invalid as refusal:
         return _refused(request, store, row, f"{refusal.message} {refusal.hint}")
     with write(store) as session:
@@ -83,17 +89,7 @@ def step(
     return RedirectResponse(f"/images/{image_id}/polish", 303)
 
 
-@router.get("/images/{image_id}/polish/bars")
-def bars(request: Request, image_id: int, store: Store, settings: OwnSettings) -> HTMLResponse:
-    """Show whether the image has even bars at its sides, and offer to take them away."""
-    with read(store) as session:
-        row = images.get(session, image_id)
-    found = _bars(settings, row) if row.recipe.crop is None else None
-    size = straightened(row.recipe, row.upright)
-    return partial(request, "polish/bars", {"row": row, "found": found, "size": size})
-
-
-def _stepped(form: StepForm, row: ImageRow, settings: OwnSettings, found: Found | None) -> Recipe:
+def _stepped(form: StepForm, row: ImageRow, trim: Trim, found: Found | None) -> Recipe:
     recipe, upright = row.recipe, row.upright
     if form.step in TAKING:
         return _taken(recipe, found, is_mask=form.step == "subject-mask")
@@ -109,7 +105,7 @@ def _stepped(form: StepForm, row: ImageRow, settings: OwnSettings, found: Found 
         case "colour":
             return _coloured(recipe, form.background, form.alpha)
         case "trim":
-            return steps.cropped(recipe, upright, _bars(settings, row))
+            return steps.cropped(recipe, upright, _untrimmed(trim))
         case "uncrop":
             return recipe.model_copy(update={"crop": None})
         case "unmask":
@@ -117,6 +113,12 @@ def _stepped(form: StepForm, row: ImageRow, settings: OwnSettings, found: Found 
         case _:
             # What transparency means is the project's decision, and no step of this image.
             return Recipe(background=recipe.background, alpha=recipe.alpha)
+
+
+def _untrimmed(trim: Trim) -> Crop:
+    if trim.crop is None:
+        raise Conflict("There are no even bars at its sides to trim.", "Reload the page, or crop it by hand.")
+    return trim.crop
 
 
 def _taken(recipe: Recipe, found: Found | None, *, is_mask: bool) -> Recipe:
@@ -147,19 +149,13 @@ def _coloured(recipe: Recipe, background: str, alpha: AlphaUse) -> Recipe:
         raise Invalid(f"{background[:20] or 'Nothing'} is no colour.", "Give one like #808080.") from error
 
 
-def _bars(settings: OwnSettings, row: ImageRow) -> Crop | None:
-    uncropped = row.recipe.model_copy(update={"crop": None})
-    try:
-        return without_bars(open_rgb(blob_path(settings, row.sha256, row.extension), uncropped))
-    except UNREADABLE as error:
-        raise NotFound("The original is gone or damaged.", "Add the image again.") from error
-
-
 def _show(session: Session, row: ImageRow, error: str = "") -> ShowPage:
     frame = frame_of(session, row)
     return ShowPage(
         **vars(frame),
         found=found_in(session, row, target_of(session, frame.project).buckets),
+        trim=trim_of(measures.facts_of(session, row.sha256), row.recipe, row.upright),
+        turned=turned(row.recipe, row.upright),
         before=f"/media/pictures/{row.sha256}.webp",
         after=picture_url(row),
         frames=animations.frame_counts(session, [row.id]).get(row.id, 1),

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from app.errors import Invalid
@@ -16,7 +17,9 @@ from app.polish.addresses import thumb_url
 from app.render import is_htmx, page, partial
 from app.store import images, projects, provenance, tiles
 from app.store.db import read, write
+from app.store.edits import new_step
 from app.store.models import Project
+from app.store.parts import in_parts
 from app.store.projects import ProjectCounts
 from app.store.provenance import Change, Provenance, Share
 from app.store.tiles import TileRow
@@ -106,8 +109,7 @@ def set_many(
 ) -> Response:
     """Set fields of the selected images, or of all that are shown, as one step."""
     try:
-        with write(store) as session:
-            _set_many(session, project_id, form, person)
+        _set_many(store, project_id, form, person)
     except Invalid as refusal:
         errors = {refusal.field or "set": f"{refusal.message} {refusal.hint}"}
         with read(store) as session:
@@ -146,18 +148,20 @@ def set_one(
         return partial(request, "provenance/edit", _edit_part(session, image_id, now, is_saved=True))
 
 
-def _set_many(session: Session, project_id: int, form: ManyForm, by: str) -> None:
-    projects.get(session, project_id)
+def _set_many(store: Engine, project_id: int, form: ManyForm, by: str) -> None:
     change = _change(form, form.set)
     if not change:
         raise Invalid("Nothing is chosen to be set.", "Tick the fields that the images should get.", field="set")
     ids = form.image
+    with read(store) as session:
+        projects.get(session, project_id)
+        origins = provenance.of_project(session, project_id) if form.all_shown else {}
     if form.all_shown:
-        origins = provenance.of_project(session, project_id)
         ids = [image_id for image_id, origin in origins.items() if _is_shown(origin, form.show, form.value)]
     if not ids:
         raise Invalid("No image is selected.", "Select one or more, or take all that are shown.", field="set")
-    provenance.set_many(session, project_id, ids, change, by)
+    batch = new_step(project_id, by).batch
+    in_parts(store, ids, lambda session, part: provenance.set_many(session, project_id, part, change, by, batch=batch))
 
 
 def _change(form: OneForm, names: Sequence[str]) -> Change:

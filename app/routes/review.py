@@ -1,8 +1,8 @@
 """The review: every prompt at every checkpoint beside the baseline, verdicts on samples, and strength sweeps."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Form, Query, Request
@@ -20,8 +20,9 @@ from app.launch.start import STRENGTHS, read_settings, run_dir, start_sweep
 from app.render import page, partial
 from app.review.grid import Cell, Column, Grid, build
 from app.review.grid import sweep as sweep_grid
-from app.store import projects, runs, verdicts
+from app.store import images, projects, runs, verdicts
 from app.store.db import read, write
+from app.store.images import ImageRow
 from app.store.models import Choice, Project, Run
 from app.store.projects import ProjectCounts
 from app.store.verdicts import VerdictKey
@@ -31,6 +32,8 @@ from app.wiring import OwnSettings, Store
 
 router = APIRouter()
 
+# Images of the project that stand beside the samples, to see whether one is copied.
+TAUGHT = 24
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
 
 
@@ -53,6 +56,12 @@ class Sheet:
         return next((cell for row in self.grid.rows for cell in row.cells if cell.choice == "best"), None)
 
     @property
+    def prompts(self) -> tuple[str, ...]:
+        """What it draws."""
+        spec = self.spec
+        return tuple(each.text for each in spec.sampling.prompts) if isinstance(spec, (TrainSpec, RenderSpec)) else ()
+
+    @property
     def saved_steps(self) -> tuple[int, ...]:
         """The steps that have a LoRA file."""
         return tuple(saved.step for saved in self.state.checkpoints)
@@ -60,11 +69,12 @@ class Sheet:
 
 @dataclass(frozen=True)
 class SweepForm:
-    """The form of a strength sweep as texts, and what is wrong with it."""
+    """The form of a strength sweep as texts, and what is wrong with a field of it."""
 
     step: int | None
     strengths: str
-    error: str = ""
+    prompts: str = ""
+    errors: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,7 @@ class ReviewPage:
     sweeps: Sequence[Run]
     sweep: Sheet | None
     form: SweepForm
+    taught: Sequence[ImageRow]
     section: str = "review"
 
 
@@ -194,15 +205,17 @@ def sweep(
     settings: OwnSettings,
     step: Annotated[int, Form()],
     strengths: Annotated[str, Form()] = "",
+    prompts: Annotated[str, Form()] = "",
 ) -> Response:
     """Queue a sweep of a checkpoint and go to its place in the review."""
     with read(store) as session:
         project_id = runs.get(session, run_id).project_id
     try:
-        made = start_sweep(settings, store, run_id, step, read_strengths(strengths))
+        made = start_sweep(settings, store, run_id, step, read_strengths(strengths), read_prompts(prompts))
     except Invalid as refusal:
         shown = _read_page(store, settings, project_id, run_id, None)
-        form = SweepForm(step, strengths, f"{refusal.message} {refusal.hint}")
+        told = {refusal.field or "strengths": f"{refusal.message} {refusal.hint}"}
+        form = SweepForm(step, strengths, prompts, told)
         return page(request, "review/show", replace(shown, form=form), 422)
     return RedirectResponse(f"/projects/{project_id}/review?run={run_id}&sweep={made.id}#strengths", 303)
 
@@ -224,6 +237,11 @@ def read_strengths(text: str) -> list[float]:
         what = f"{wrong[0][:40]!r} is not a number." if wrong else "No strengths were given."
         raise Invalid(what, "Give numbers from -2 to 2, such as 0, 0.6, 0.8, 1.", "strengths")
     return [float(word) for word in words]
+
+
+def read_prompts(text: str) -> list[str]:
+    """Read prompts, one a line."""
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def _key(cell: Cell) -> VerdictKey:
@@ -266,11 +284,13 @@ def _read_page(
         project = projects.get(session, project_id)
         counts = projects.counts(session, project_id)
         listed = runs.listed(session, project_id)
+        taught = [row for row in images.page(session, project_id, limit=2 * TAUGHT) if row.split == "train"][:TAUGHT]
     trainings = [run for run in listed if run.kind == "train"]
     chosen = _chosen(trainings, run_id)
     sheet = _read_sheet(store, settings, chosen.id) if chosen else None
     sweeps = [run for run in listed if chosen and run.parent_id == chosen.id]
     swept = next((run for run in sweeps if sweep_id in (None, run.id)), None)
+    shown = _read_sheet(store, settings, swept.id) if swept else None
     return ReviewPage(
         project=project,
         counts=counts,
@@ -278,8 +298,9 @@ def _read_page(
         trainings=trainings,
         sheet=sheet,
         sweeps=sweeps,
-        sweep=_read_sheet(store, settings, swept.id) if swept else None,
-        form=_sweep_form(sheet),
+        sweep=shown,
+        form=_sweep_form(sheet, shown),
+        taught=taught,
     )
 
 
@@ -294,9 +315,11 @@ def _chosen(trainings: Sequence[Run], run_id: int | None) -> Run | None:
     return found
 
 
-def _sweep_form(sheet: Sheet | None) -> SweepForm:
+def _sweep_form(sheet: Sheet | None, shown: Sheet | None) -> SweepForm:
+    """The form as it stands at first; the person's own prompts of the sweep that is shown stay, to be changed."""
     text = ", ".join(f"{strength:g}" for strength in STRENGTHS)
     if sheet is None or not sheet.saved_steps:
         return SweepForm(None, text)
-    best = sheet.best
-    return SweepForm(best.step if best and best.step in sheet.saved_steps else sheet.saved_steps[-1], text)
+    best, own = sheet.best, shown.prompts if shown and shown.prompts != sheet.prompts else ()
+    step = best.step if best and best.step in sheet.saved_steps else sheet.saved_steps[-1]
+    return SweepForm(step, text, "\n".join(own))

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, get_args
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from app.collect.files import full_path
@@ -26,7 +27,9 @@ from app.render import is_htmx, page, partial
 from app.store import images, projects, runs, subjects, tiles
 from app.store import settings as choices
 from app.store.db import read, write
+from app.store.edits import new_step
 from app.store.models import Project, Run
+from app.store.parts import in_parts
 from app.store.projects import ProjectCounts
 from app.table import find
 from app.wiring import LabelDesk, OwnSettings, Store
@@ -90,17 +93,19 @@ class IndexPage:
     total: int
     errors: Mapping[str, str] = field(default_factory=dict)
     told: str = ""
+    per_page: int = SHOWN
     scalings: Sequence[tuple[Scaling, str]] = SCALINGS
     section: str = "images"
 
 
 class ActForm(BaseModel):
-    """What is done to which images; `everyone` means all that are shown, on other pages too."""
+    """What is done to which images; `everyone` means all that are shown, on other pages too; `after` is the page's."""
 
     act: Act
     show: Group = "open"
     image: list[int] = []
     everyone: bool = False
+    after: int = 0
 
 
 async def read_form(request: Request) -> dict[str, str]:
@@ -161,24 +166,27 @@ def settle(request: Request, project_id: int, store: Store, form: Annotated[ActF
     if not form.image and not form.everyone:
         raise Invalid("No image is chosen.", "Tick some, or press a button that means all.")
     chosen = None if form.everyone else form.image
-    with write(store) as session:
-        told = _done(session, project_id, form, chosen, person_of(request))
+    told = _done(store, project_id, form, chosen, person_of(request))
     with read(store) as session:
-        shown = replace(_read(session, project_id, form.show, 0, {}), told=told)
+        shown = replace(_read(session, project_id, form.show, form.after, {}), told=told)
     if is_htmx(request):
         return partial(request, "subjects/found", shown)
-    return RedirectResponse(f"/projects/{project_id}/subjects?show={form.show}", 303)
+    return RedirectResponse(f"/projects/{project_id}/subjects?show={form.show}&after={max(0, form.after)}", 303)
 
 
-def _done(session: Session, project_id: int, form: ActForm, chosen: list[int] | None, by: str) -> str:
-    project = projects.get(session, project_id)
-    if form.act in ("away", "back"):
+def _done(store: Engine, project_id: int, form: ActForm, chosen: list[int] | None, by: str) -> str:
+    with read(store) as session:
+        buckets = target_of(session, projects.get(session, project_id)).buckets
         own = tiles.image_ids(session, project_id)
-        ids = own if chosen is None else set(own).intersection(chosen)
-        count = subjects.dismiss(session, project_id, ids, is_dismissed=form.act == "away")
-        return f"{count} put away." if form.act == "away" else f"{count} brought back."
+    is_away = form.act == "away"
+    if is_away or form.act == "back":
+        ids = own if chosen is None else sorted(set(own).intersection(chosen))
+        count = in_parts(
+            store, ids, lambda session, part: subjects.dismiss(session, project_id, part, is_dismissed=is_away)
+        )
+        return f"{count} put away." if is_away else f"{count} brought back."
     what: What = "mask" if form.act == "mask" else "crop"
-    return _words(take(session, project_id, what, target_of(session, project).buckets, by, chosen), what)
+    return _words(take(store, new_step(project_id, by), what, buckets, chosen), what)
 
 
 def _words(took: Took, what: What) -> str:
@@ -237,7 +245,9 @@ def _read(session: Session, project_id: int, show: Group, after: int, texts: Map
     buckets = target_of(session, project).buckets
     found = groups(session, project_id, buckets)
     listed = _runs(session, project)
-    start = min(max(0, after), len(found[show]))
+    total = len(found[show])
+    # What was taken is gone from the list: whoever was at its end is at its new end, and not past it.
+    start = min(max(0, after), max(0, total - 1) // SHOWN * SHOWN if after >= total else after)
     ids = found[show][start : start + SHOWN]
     return IndexPage(
         project=project,
@@ -251,7 +261,7 @@ def _read(session: Session, project_id: int, show: Group, after: int, texts: Map
         tabs=[(key, words, len(found[key])) for key, words in TABS],
         cards=_cards(session, project_id, found_images(session, project_id, buckets, ids)),
         start=start,
-        total=len(found[show]),
+        total=total,
     )
 
 

@@ -180,13 +180,13 @@ def look(
     if not typed or not path.is_absolute():
         error = "Give the folder's full path, from its root on."
     elif not path.is_dir():
-        error = f"{typed} is not a folder on the computer that runs LoRA Studio."
+        error = f"{typed} is not a folder on the computer that runs LoRA Studio. Give the full path of one that is."
     if not error:
         with write(store) as session:
             choices.put(session, FOLDER_KEY, str(path))
         return RedirectResponse(f"/projects/{project_id}/suggestions#models", 303)
     with read(store) as session:
-        shown = replace(_read(session, settings, project_id, {}), folder=typed, folder_error=error)
+        shown = replace(_unasked(_read(session, settings, project_id, {})), folder=typed, folder_error=error)
     return page(request, "suggestions/index", shown, 422)
 
 

@@ -19,6 +19,7 @@ from app.launch.controls import GROUPS, Field, fields
 from app.launch.draft import Draft, Subject, draft, presets_of
 from app.launch.gpu import gpu_bytes
 from app.launch.outlook import Outlook, look_ahead
+from app.launch.pace import Pace, latest_pace
 from app.launch.plan import Plan
 from app.launch.plan import plan as make_plan
 from app.launch.presets import SMALL_BASE_PX, Preset
@@ -26,9 +27,9 @@ from app.launch.settings_import import MAX_CHARACTERS, Imported, read_settings
 from app.launch.start import start_training
 from app.launch.subject import subject_of
 from app.render import is_htmx, page, partial
-from app.store import bases, images, projects
+from app.store import bases, images, projects, runs
 from app.store.db import read
-from app.store.models import Base, Project
+from app.store.models import Base, Project, Run
 from app.store.projects import ProjectCounts
 from app.store.workers import live_workers
 from app.wiring import OwnSettings, Store
@@ -76,6 +77,7 @@ class TrainingForm:
     main_fields: tuple[Field, ...]
     groups: tuple[Group, ...]
     outlook: Outlook | None
+    pace: Pace | None
     blockers: tuple[Blocker, ...]
     has_worker: bool
     caption_url: str
@@ -100,6 +102,7 @@ class Material:
     subject: Subject | None
     problem: AppError | None
     rows: Sequence[images.ImageRow]
+    runs: Sequence[Run]
 
 
 async def sent_texts(request: Request) -> dict[str, str]:
@@ -193,6 +196,7 @@ def _fill(store: Engine, settings: Settings, project_id: int, texts: Mapping[str
         main_fields=tuple(field for field in fields() if field.is_main),
         groups=_groups(errors),
         outlook=_outlook(made, base),
+        pace=latest_pace(settings, found.runs, base.path) if base else None,
         blockers=_blockers(found, errors),
         has_worker=bool(live_workers(settings.data)),
         caption_url=f"/projects/{project_id}/captions",
@@ -238,6 +242,7 @@ def _material(session: Session, project_id: int, base_text: str) -> Material:
         subject=subject,
         problem=problem,
         rows=images.training_rows(session, project_id),
+        runs=runs.listed(session),
     )
 
 
@@ -260,5 +265,5 @@ def _blockers(found: Material, errors: Mapping[str, str]) -> tuple[Blocker, ...]
     if errors:
         labels = {field.key: field.label for field in fields()} | {"name": "Name", "prompts": "Prompts"}
         names = ", ".join(labels.get(key, key) for key in errors)
-        blockers.append(Blocker(f"To be mended first: {names}."))
+        blockers.append(Blocker(f"To be mended first: {names}.", f"#{next(iter(errors)).replace('.', '-')}", "Show"))
     return tuple(blockers)

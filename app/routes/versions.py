@@ -143,9 +143,9 @@ def compare(request: Request, project_id: int, store: Store, before: str = "", a
 @router.post("/projects/{project_id}/versions/restore")
 def restore(request: Request, project_id: int, store: Store, point: Annotated[str, Form()] = "") -> Response:
     """Make the dataset what it was at a point, as one step that can be undone. Raises NotFound."""
-    with write(store) as session:
+    with read(store) as session:
         found = _point(_points(session, project_id), point)
-        versions.restore(session, project_id, found.history_id, person_of(request))
+    versions.restore(store, project_id, found.history_id, person_of(request))
     return RedirectResponse(f"/projects/{project_id}/versions", 303)
 
 
@@ -163,9 +163,9 @@ def step_forth(request: Request, project_id: int, store: Store) -> Response:
 
 def _travel(request: Request, store: Store, project_id: int, *, is_redo: bool) -> Response:
     try:
-        with write(store) as session:
+        with read(store) as session:
             projects.get(session, project_id)
-            (undo.redo if is_redo else undo.undo)(session, project_id, person_of(request))
+        undo.travel(store, project_id, person_of(request), "redo" if is_redo else "undo")
     except Conflict as refusal:
         refusal.field = "undo"
         return _refused(request, store, project_id, "", refusal)

@@ -1,16 +1,19 @@
 """What transparency means in a project: asked once, kept with the project, written into the recipes it concerns."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import uuid4
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Engine, Select, func, select
 from sqlalchemy.orm import Session
 
-from app.contract.recipe import HEX_COLOUR, AlphaUse, read_recipe
+from app.contract.recipe import HEX_COLOUR, AlphaUse
 from app.errors import Invalid
-from app.store import projects
-from app.store.history import Edit, record_many
+from app.store import projects, recipes
+from app.store.db import write
+from app.store.edits import new_step
+from app.store.history import record
 from app.store.models import Blob, Image
+from app.store.parts import in_parts
 
 # As facts are written: only what differs from a plain picture stands in them, without spaces.
 USES_ALPHA = '%"uses_alpha":true%'
@@ -43,29 +46,25 @@ def examples(session: Session, project_id: int, limit: int = 6) -> list[str]:
     return [row.sha256 for row in rows]
 
 
-def decide(session: Session, project_id: int, use: AlphaUse, background: str, by: str = "you") -> int:
+def decide(engine: Engine, project_id: int, use: AlphaUse, background: str, by: str = "you") -> int:
     """Say what transparency means, now and for images to come; return how many recipes changed.
 
-    Raises Invalid for a background that is no colour, NotFound.
+    The recipes follow in parts. Raises Invalid for a background that is no colour, NotFound, Unfinished.
     """
     if not HEX_COLOUR.match(background):
         raise Invalid(f"{background[:20] or 'Nothing'} is no colour.", "Write it as #rrggbb.", field="background")
-    project = projects.get(session, project_id)
-    batch = str(uuid4())
-    before = {"alpha_use": project.alpha_use, "background": project.background}
-    project.alpha_use, project.background = use, background
-    edits = [
-        Edit(
-            project_id, by, "project", project_id, "update", before, {"alpha_use": use, "background": background}, batch
-        )
-    ]
-    for image in session.scalars(_transparent(project_id).order_by(Image.id)):
-        recipe = read_recipe(image.recipe)
-        changed = recipe.model_copy(update={"alpha": use, "background": background})
-        if changed != recipe:
-            edits.append(Edit(project_id, by, "image", image.id, "recipe", image.recipe, changed.to_json(), batch))
-            image.recipe = changed.to_json()
-            image.revision += 1
-    session.flush()
-    record_many(session, edits)
-    return len(edits) - 1
+    step = new_step(project_id, by)
+    after = {"alpha_use": use, "background": background}
+    with write(engine) as session:
+        project = projects.get(session, project_id)
+        before = {"alpha_use": project.alpha_use, "background": project.background}
+        project.alpha_use, project.background = use, background
+        record(session, step.edit("project", project_id, "update", before, after))
+        ids = list(session.scalars(_transparent(project_id).with_only_columns(Image.id).order_by(Image.id)))
+
+    def change(session: Session, part: Sequence[int]) -> int:
+        now = recipes.sizes(session, project_id, part)
+        update = {"alpha": use, "background": background}
+        return recipes.set_recipes(session, step, {each.id: each.recipe.model_copy(update=update) for each in now})
+
+    return in_parts(engine, ids, change)

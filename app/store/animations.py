@@ -11,8 +11,9 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from app.contract.splits import Split
-from app.store.images import NewCaption, name_key
+from app.store.images import NewCaption, name_key, words_of
 from app.store.models import Blob, Caption, Image
+from app.store.provenance import Provenance, origin_of
 
 # As in store.provenance: far below what SQLite takes in one statement.
 BATCH = 500
@@ -33,11 +34,7 @@ class Animation:
     extension: str
     frames: int
     split: Split
-    source: str
-    author: str
-    licence: str
-    collected_on: str
-    no_ai: bool
+    origin: Provenance
     caption: NewCaption | None = None
 
 
@@ -87,12 +84,8 @@ def _animation(image: Image, blob: Blob, caption: Caption | None) -> Animation:
         extension=blob.extension,
         frames=_frames(blob.facts),
         split=image.split,
-        source=image.source,
-        author=image.author,
-        licence=image.licence,
-        collected_on=image.collected_on,
-        no_ai=image.no_ai,
-        caption=NewCaption(caption.text, caption.raw, caption.encoding, caption.came_from) if caption else None,
+        origin=origin_of(image),
+        caption=words_of(caption),
     )
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 from app.contract.recipe import read_recipe
 from app.store import images
 from app.store.history import Edit, record
-from app.store.images import NewCaption, NewImage
+from app.store.images import NewCaption, NewImage, words_of
 from app.store.models import Blob, Caption, HistoryEntry, Image, Suggestion, now_us
+from app.store.provenance import origin_of
 
 
 def offer(session: Session, image_id: int, text: str, origin: str) -> None:
@@ -90,7 +91,7 @@ def copies(session: Session, project_id: int) -> list[tuple[NewImage, NewCaption
         .where(Image.project_id == project_id)
         .order_by(Image.id)
     )
-    return [(_copy(image, blob), _words(caption)) for image, blob, caption in session.execute(query)]
+    return [(_copy(image, blob), words_of(caption)) for image, blob, caption in session.execute(query)]
 
 
 def _copy(image: Image, blob: Blob) -> NewImage:
@@ -105,13 +106,6 @@ def _copy(image: Image, blob: Blob) -> NewImage:
         weight=image.weight,
         split=image.split,
         recipe=read_recipe(image.recipe),
-        source=image.source,
-        author=image.author,
-        licence=image.licence,
-        collected_on=image.collected_on,
-        no_ai=image.no_ai,
+        # The image that it was made from is the other project's.
+        origin=replace(origin_of(image), parent_id=None),
     )
-
-
-def _words(caption: Caption | None) -> NewCaption | None:
-    return NewCaption(caption.text, caption.raw, caption.encoding, caption.came_from) if caption else None

@@ -1,13 +1,14 @@
 """Captions: the words of an image, every change of them in the history."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict
 from app.store import images
 from app.store.edits import Words, new_step, write_captions
-from app.store.models import Caption
+from app.store.models import Caption, Image
 
 
 class Stale(Conflict):
@@ -46,6 +47,12 @@ def save_many(session: Session, project_id: int, texts: Mapping[int, str], by: s
     step = new_step(project_id, by)
     write_captions(session, step, {image_id: Words(text, by) for image_id, text in texts.items()})
     return step.batch
+
+
+def texts(session: Session, image_ids: Sequence[int]) -> dict[int, str]:
+    """The words of those of a few images that are there, '' for none."""
+    query = select(Image.id, Caption.text).outerjoin(Caption, Caption.image_id == Image.id)
+    return {image_id: text or "" for image_id, text in session.execute(query.where(Image.id.in_(image_ids)))}
 
 
 def check_revision(session: Session, image_id: int, base_revision: int) -> None:

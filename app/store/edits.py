@@ -3,7 +3,7 @@
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from uuid import uuid4
 
 from sqlalchemy import delete, insert, select, update
@@ -18,6 +18,7 @@ CHUNK = 500
 
 Value = str | int | float | bool | None
 Columns = Mapping[str, Value]
+Key = TypeVar("Key", int, str)
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,10 @@ def write_captions(session: Session, step: Step, words: Mapping[int, Words]) -> 
 
 
 def write_fields(session: Session, step: Step, changes: Mapping[int, Columns]) -> list[int]:
-    """Set columns of images and return the images of which one changed."""
+    """Set columns of the project's images and return those of which one changed; ids that are gone are passed over."""
     ids = list(changes)
-    rows = {row.id: row for part in _parts(ids) for row in session.scalars(select(Image).where(Image.id.in_(part)))}
+    here = select(Image).where(Image.project_id == step.project_id)
+    rows = {row.id: row for part in _parts(ids) for row in session.scalars(here.where(Image.id.in_(part)))}
     edits: list[Edit] = []
     changed: list[int] = []
     for image_id, wanted in changes.items():
@@ -101,18 +103,29 @@ def write_fields(session: Session, step: Step, changes: Mapping[int, Columns]) -
     return changed
 
 
-def remove_images(session: Session, step: Step, image_ids: Sequence[int]) -> None:
-    """Take images out; what they were is kept in the history."""
-    record_many(session, [step.edit("image", each, "remove", snapshot(session, each), None) for each in image_ids])
+def remove_images(session: Session, step: Step, image_ids: Sequence[int]) -> int:
+    """Take images out and return how many; what they were is kept in the history. Ids that are gone are passed over."""
+    removed = 0
     for part in _parts(list(image_ids)):
-        session.execute(delete(Caption).where(Caption.image_id.in_(part)))
-        session.execute(delete(Image).where(Image.id.in_(part)))
+        here = select(Image).where(Image.project_id == step.project_id, Image.id.in_(part))
+        images = session.scalars(here.order_by(Image.id)).all()
+        ids = [image.id for image in images]
+        words = {row.image_id: row for row in session.scalars(select(Caption).where(Caption.image_id.in_(ids)))}
+        record_many(
+            session,
+            [step.edit("image", each.id, "remove", _snapshot(each, words.get(each.id)), None) for each in images],
+        )
+        session.execute(delete(Caption).where(Caption.image_id.in_(ids)))
+        session.execute(delete(Image).where(Image.id.in_(ids)))
+        removed += len(ids)
+    return removed
 
 
 def restore_images(session: Session, step: Step, snapshots: Mapping[int, Mapping[str, object]]) -> list[int]:
     """Bring removed images back under their ids; those whose picture came in again meanwhile are passed over."""
     here = select(Image.sha256).where(Image.project_id == step.project_id)
-    taken = set(session.scalars(here))
+    hashes = [str(snap["sha256"]) for snap in snapshots.values()]
+    taken = {sha256 for part in _parts(hashes) for sha256 in session.scalars(here.where(Image.sha256.in_(part)))}
     back = {key: snap for key, snap in snapshots.items() if snap["sha256"] not in taken}
     edits = []
     for image_id, snap in back.items():
@@ -126,10 +139,8 @@ def restore_images(session: Session, step: Step, snapshots: Mapping[int, Mapping
     return list(back)
 
 
-def snapshot(session: Session, image_id: int) -> dict[str, object]:
+def _snapshot(image: Image, row: Caption | None) -> dict[str, object]:
     """Everything of an image that its removal takes away, as JSON can hold it."""
-    image = session.get_one(Image, image_id)
-    row = session.get(Caption, image_id)
     columns = {column.name: getattr(image, column.name) for column in Image.__table__.columns}
     words = {"text": row.text, "by": row.by, "updated_us": row.updated_us, "origin": origin_of(row)} if row else None
     return {
@@ -225,13 +236,14 @@ def _grow(session: Session, image_ids: Sequence[int]) -> None:
 
 def _refresh(session: Session, image_ids: set[int]) -> None:
     """What the session holds of these rows was written behind its back."""
+    held = [row.id for row in session if isinstance(row, Image) and row.id in image_ids]
+    for part in _parts(held):
+        session.scalars(select(Image).where(Image.id.in_(part)).execution_options(populate_existing=True)).all()
     for row in list(session):
-        if isinstance(row, Image) and row.id in image_ids:
-            session.refresh(row)
-        elif isinstance(row, Caption) and row.image_id in image_ids:
+        if isinstance(row, Caption) and row.image_id in image_ids:
             session.expunge(row)
 
 
-def _parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+def _parts(ids: Sequence[Key]) -> Iterator[Sequence[Key]]:
     for start in range(0, len(ids), CHUNK):
         yield ids[start : start + CHUNK]

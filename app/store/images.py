@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sqlalchemy import Select, func, select
@@ -15,7 +15,9 @@ from app.errors import Invalid, NotFound
 from app.store import projects
 from app.store.edits import new_step, remove_images
 from app.store.history import Edit, record, record_many
+from app.store.measures import lacks_facts
 from app.store.models import Blob, Caption, Image, Project, now_us
+from app.store.provenance import UNKNOWN, Provenance
 
 MAX_REPEATS = 1000
 
@@ -41,12 +43,7 @@ class NewImage:
     weight: float = 1.0
     split: Split = "train"
     recipe: Recipe = UNTOUCHED
-    source: str = ""
-    author: str = ""
-    licence: str = ""
-    collected_on: str = ""
-    no_ai: bool = False
-    parent_id: int | None = None
+    origin: Provenance = UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -57,6 +54,11 @@ class NewCaption:
     raw: bytes | None = None
     encoding: str | None = None
     came_from: str | None = None
+
+
+def words_of(caption: Caption | None) -> NewCaption | None:
+    """An image's words as another image may take them in."""
+    return NewCaption(caption.text, caption.raw, caption.encoding, caption.came_from) if caption else None
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ def put_blobs(session: Session, news: Sequence[NewImage]) -> None:
     wanted = {new.sha256: new for new in news}
     for blob in session.scalars(select(Blob).where(Blob.sha256.in_(wanted))):
         new = wanted.pop(blob.sha256)
-        if blob.facts is None and new.facts is not None:
+        if new.facts is not None and lacks_facts(blob.facts):
             blob.facts, blob.phash, blob.phash_mirrored = new.facts, new.phash, new.phash_mirrored
     session.add_all(
         Blob(
@@ -190,12 +192,7 @@ def _new_row(project: Project, new: NewImage) -> Image:
         split=new.split,
         recipe=recipe.to_json(),
         added_us=now_us(),
-        source=new.source,
-        author=new.author,
-        licence=new.licence,
-        collected_on=new.collected_on,
-        no_ai=new.no_ai,
-        parent_id=new.parent_id,
+        **asdict(new.origin),
     )
 
 
@@ -269,6 +266,11 @@ def get(session: Session, image_id: int) -> ImageRow:
     if rows := _read(session, _rows().where(Image.id == image_id)):
         return rows[0]
     raise NotFound(f"There is no image {image_id}; it may have been removed.", "Go back to the project's images.")
+
+
+def present(session: Session, project_id: int, image_ids: Sequence[int]) -> set[int]:
+    """Those of a few ids whose image is in the project."""
+    return set(session.scalars(select(Image.id).where(Image.project_id == project_id, Image.id.in_(image_ids))))
 
 
 def neighbours(session: Session, row: ImageRow) -> tuple[int | None, int | None, int, int]:

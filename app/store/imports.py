@@ -183,6 +183,17 @@ def item(session: Session, import_id: int, item_id: int) -> ImportItem:
     return found
 
 
+def question_ids(session: Session, import_id: int) -> list[int]:
+    """The items of an import that are open questions."""
+    asked = (ImportItem.import_id == import_id, ImportItem.outcome == "question")
+    return list(session.scalars(select(ImportItem.id).where(*asked).order_by(ImportItem.id)))
+
+
+def items_by_id(session: Session, item_ids: Sequence[int]) -> Sequence[ImportItem]:
+    """A few items, in the order in which they came."""
+    return session.scalars(select(ImportItem).where(ImportItem.id.in_(item_ids)).order_by(ImportItem.id)).all()
+
+
 def thumbs(session: Session, image_ids: Sequence[int]) -> Mapping[int, str]:
     """The hashes of images that are still here, by id, for their thumbnails."""
     query = select(Image.id, Image.sha256).where(Image.id.in_(image_ids))

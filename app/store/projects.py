@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.contract.purposes import PurposeKey
 from app.errors import Conflict, Invalid, NotFound
+from app.store import settings
 from app.store.history import Edit, record
 from app.store.models import Base, Caption, Image, Project, Run, RunStatus, VerdictRow, now_us
 
@@ -167,3 +168,17 @@ def _known_base(session: Session, base_id: int | None) -> int | None:
     if base_id is not None and session.get(Base, base_id) is None:
         raise NotFound(f"There is no base model {base_id}.", "Choose one from the list.", field="base_id")
     return base_id
+
+
+def enlarges(session: Session, project_id: int) -> bool:
+    """Whether images smaller than their bucket are enlarged to it: as the project was trained last, else yes."""
+    return settings.get(session, _enlarges_key(project_id), "on") == "on"
+
+
+def remember_enlarges(session: Session, project_id: int, is_on: bool) -> None:
+    """Remember that, so that every page shows what the next run will do."""
+    settings.put(session, _enlarges_key(project_id), "on" if is_on else "off")
+
+
+def _enlarges_key(project_id: int) -> str:
+    return f"enlarges-{project_id}"

@@ -2,21 +2,18 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from typing import TypedDict
-from uuid import uuid4
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.errors import Invalid, NotFound
-from app.store.history import Edit, record
+from app.store.edits import new_step, write_fields
 from app.store.models import Image
 
 MAX_TEXT = 2000
-# SQLite takes 32,766 values in one statement; far fewer keep the statement short.
-BATCH = 500
 PARTIAL_DATE = re.compile(r"^\d{4}(-\d{2}(-\d{2})?)?$")
 
 
@@ -30,6 +27,9 @@ class Provenance:
     collected_on: str = ""
     no_ai: bool = False
     parent_id: int | None = None
+
+
+UNKNOWN = Provenance()
 
 
 class Change(TypedDict, total=False):
@@ -60,7 +60,7 @@ def of_project(session: Session, project_id: int) -> dict[int, Provenance]:
 
 def get(session: Session, image_id: int) -> Provenance:
     """Where an image came from. Raises NotFound."""
-    return _read(_image(session, image_id))
+    return origin_of(_image(session, image_id))
 
 
 def shares(session: Session, project_id: int, field: str) -> list[Share]:
@@ -71,19 +71,15 @@ def shares(session: Session, project_id: int, field: str) -> list[Share]:
     return [Share(*row) for row in session.execute(query.order_by(count.desc(), column)).all()]
 
 
-def set_many(session: Session, project_id: int, image_ids: Sequence[int], change: Change, by: str) -> int:
-    """Set fields of images, as one step; return how many changed. Ids that are gone are passed over.
+def set_many(
+    session: Session, project_id: int, image_ids: Sequence[int], change: Change, by: str, *, batch: str = ""
+) -> int:
+    """Set fields of images, as one step or as part of `batch`; return how many changed. Ids that are gone pass by.
 
     Raises Invalid for a date that is none, or a text that is far too long.
     """
-    wanted = checked(change)
-    batch, changed = str(uuid4()), 0
-    for start in range(0, len(image_ids), BATCH):
-        part = image_ids[start : start + BATCH]
-        query = select(Image).where(Image.project_id == project_id, Image.id.in_(part)).order_by(Image.id)
-        for image in session.scalars(query):
-            changed += _set(session, image, wanted, by, batch)
-    return changed
+    wanted = {key: value for key, value in checked(change).items() if isinstance(value, str | bool)}
+    return len(write_fields(session, new_step(project_id, by, batch), dict.fromkeys(image_ids, wanted)))
 
 
 def checked(change: Change) -> Change:
@@ -109,21 +105,8 @@ def _check_date(text: str) -> None:
         raise Invalid(f"{text[:40]} is no date.", "Write 2024, 2024-05 or 2024-05-17.", field="collected_on") from error
 
 
-def _set(session: Session, image: Image, wanted: Change, by: str, batch: str) -> bool:
-    now = asdict(_read(image))
-    differing = {key: value for key, value in wanted.items() if now[key] != value}
-    if not differing:
-        return False
-    before = {key: now[key] for key in differing}
-    for key, value in differing.items():
-        setattr(image, key, value)
-    image.revision += 1
-    session.flush()
-    record(session, Edit(image.project_id, by, "image", image.id, "provenance", before, differing, batch))
-    return True
-
-
-def _read(image: Image) -> Provenance:
+def origin_of(image: Image) -> Provenance:
+    """Where an image that was read already came from."""
     return Provenance(image.source, image.author, image.licence, image.collected_on, image.no_ai, image.parent_id)
 
 

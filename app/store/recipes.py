@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from uuid import uuid4
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -12,7 +11,8 @@ from app.contract.buckets import Size
 from app.contract.recipe import Recipe, read_recipe, size_after
 from app.errors import Conflict
 from app.store import images
-from app.store.history import Edit, record_many
+from app.store.edits import Step, new_step
+from app.store.history import record_many
 from app.store.images import ImageRow
 from app.store.models import Blob, Image
 
@@ -64,18 +64,18 @@ def set_recipe(session: Session, image_id: int, recipe: Recipe, revision: int, b
     row = images.get(session, image_id)
     if row.revision != revision:
         raise Conflict(f"{row.name} was changed in the meantime.", "Reload the page, look at it, then do it again.")
-    set_recipes(session, row.project_id, {image_id: recipe}, by)
+    set_recipes(session, new_step(row.project_id, by), {image_id: recipe})
     return images.get(session, image_id)
 
 
-def set_recipes(session: Session, project_id: int, wanted: Mapping[int, Recipe], by: str) -> int:
-    """Set the recipes of images of one project as one step; return how many of them changed.
+def set_recipes(session: Session, step: Step, wanted: Mapping[int, Recipe]) -> int:
+    """Set the recipes of images of the step's project; return how many of them changed.
 
     Ids that are gone or another project's are passed over.
     """
-    batch, changed, ids = str(uuid4()), 0, sorted(wanted)
+    changed, ids = 0, sorted(wanted)
     for start in range(0, len(ids), AT_ONCE):
-        query = select(Image).where(Image.project_id == project_id, Image.id.in_(ids[start : start + AT_ONCE]))
+        query = select(Image).where(Image.project_id == step.project_id, Image.id.in_(ids[start : start + AT_ONCE]))
         edits = []
         for image in session.scalars(query.order_by(Image.id)):
             before, after = image.recipe, wanted[image.id].to_json()
@@ -83,7 +83,7 @@ def set_recipes(session: Session, project_id: int, wanted: Mapping[int, Recipe],
                 continue
             image.recipe = after
             image.revision += 1
-            edits.append(Edit(project_id, by, "image", image.id, "recipe", before, after, batch))
+            edits.append(step.edit("image", image.id, "recipe", before, after))
         record_many(session, edits)
         changed += len(edits)
     return changed

@@ -3,18 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
-from uuid import uuid4
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.contract.splits import Split
 from app.errors import Invalid
-from app.store.history import Edit, record
+from app.store.edits import new_step, write_fields
 from app.store.models import Image
 
 SPLITS: tuple[Split, ...] = get_args(Split)
-BATCH = 500
 
 
 @dataclass(frozen=True)
@@ -52,17 +50,9 @@ def ids(session: Session, project_id: int, split: Split) -> list[int]:
     return list(session.scalars(query.order_by(Image.id)))
 
 
-def set_split(session: Session, project_id: int, image_ids: Sequence[int], split: Split, by: str) -> int:
-    """Give images a use, as one step; return how many changed. Ids that are gone are passed over."""
-    batch, changed = str(uuid4()), 0
-    for start in range(0, len(image_ids), BATCH):
-        part = image_ids[start : start + BATCH]
-        query = select(Image).where(Image.project_id == project_id, Image.id.in_(part), Image.split != split)
-        for image in session.scalars(query.order_by(Image.id)):
-            before = image.split
-            image.split = split
-            image.revision += 1
-            session.flush()
-            record(session, Edit(project_id, by, "image", image.id, "split", before, split, batch))
-            changed += 1
-    return changed
+def set_split(
+    session: Session, project_id: int, image_ids: Sequence[int], split: Split, by: str, *, batch: str = ""
+) -> int:
+    """Give images a use, as one step or as part of `batch`; return how many changed. Ids that are gone pass by."""
+    step = new_step(project_id, by, batch)
+    return len(write_fields(session, step, {image_id: {"split": split} for image_id in image_ids}))

@@ -1,16 +1,18 @@
 """Undo and redo out of the history, so that they survive a restart: for a project, for one image, for one person."""
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import NoReturn
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, NoReturn
 
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict
+from app.store.db import read, write
 from app.store.edits import (
     FIELDS,
+    PROVENANCE,
     Columns,
     Step,
     Value,
@@ -22,10 +24,14 @@ from app.store.edits import (
     write_fields,
 )
 from app.store.models import Caption, HistoryEntry, Image
+from app.store.parts import in_parts
 
+COLUMNS = [getattr(Image, name) for name in (*FIELDS, *PROVENANCE)]
 ACCEPTED_BY = ", accepted by "
 NOUNS = ("caption", "image")
 READ_AT_ONCE = 500
+AT_ONCE = 100
+"""So many images are put back in one transaction; more go in parts."""
 NAMES = {
     "caption": ("caption", "captions"),
     "add": ("added image", "added images"),
@@ -66,6 +72,15 @@ def offers(
     session: Session, project_id: int, image_id: int | None = None, by: str | None = None
 ) -> tuple[Offer | None, Offer | None]:
     """The step that undo would reverse and the one that redo would bring back, of all or of one image or person."""
+    undo_key, redo_key = _latest(session, project_id, image_id, by)
+    return (
+        _offer(session, project_id, undo_key, image_id, "Undo") if undo_key else None,
+        _offer(session, project_id, redo_key, image_id, "Redo") if redo_key else None,
+    )
+
+
+def _latest(session: Session, project_id: int, image_id: int | None, by: str | None) -> tuple[str | None, str | None]:
+    """The names of those two steps, which cost far less than what they hold."""
     state: dict[tuple[str, int], bool] = {}
     undo: str | None = None
     redo: str | None = None
@@ -80,28 +95,62 @@ def offers(
         elif _is_by(author, by) and state.get((key, noun_id), True):
             undo = key
             break
-    return (
-        _offer(session, project_id, undo, image_id, "Undo") if undo else None,
-        _offer(session, project_id, redo, image_id, "Redo") if redo else None,
-    )
+    return undo, redo
 
 
 def undo(session: Session, project_id: int, by: str, image_id: int | None = None, of: str | None = None) -> Done | None:
     """Reverse the latest step (of one image or person, where asked); None when there is none. Raises Conflict."""
-    offer, _ = offers(session, project_id, image_id, of)
-    if offer is None:
+    key, _ = _latest(session, project_id, image_id, of)
+    if key is None:
         return None
-    base = new_step(project_id, by)
-    return _reverse(session, Step(project_id, by, base.batch, undoes=offer.key), offer)
+    offer = _offer(session, project_id, key, image_id, "Undo")
+    return _reverse(session, _step(project_id, by, offer, "undo"), offer)
 
 
 def redo(session: Session, project_id: int, by: str, image_id: int | None = None, of: str | None = None) -> Done | None:
     """Do the step again that was undone last; None when there is none. Raises Conflict."""
-    _, offer = offers(session, project_id, image_id, of)
-    if offer is None:
+    _, key = _latest(session, project_id, image_id, of)
+    if key is None:
         return None
-    base = new_step(project_id, by)
-    return _reverse(session, Step(project_id, by, base.batch, redoes=offer.entries[0].undoes), offer)
+    offer = _offer(session, project_id, key, image_id, "Redo")
+    return _reverse(session, _step(project_id, by, offer, "redo"), offer)
+
+
+def travel(
+    engine: Engine, project_id: int, by: str, verb: Literal["undo", "redo"], image_id: int | None = None
+) -> Done | None:
+    """Undo the latest step, or redo the one undone last, a large one in parts; None when there is none.
+
+    Raises Conflict before anything is changed, Unfinished half way.
+    """
+    with read(engine) as session:
+        key = _latest(session, project_id, image_id, None)[verb == "redo"]
+        offer = _offer(session, project_id, key, image_id, "Redo" if verb == "redo" else "Undo") if key else None
+    if offer is None or len(offer.image_ids) <= AT_ONCE:
+        with write(engine) as session:
+            return (undo if verb == "undo" else redo)(session, project_id, by, image_id)
+    plan = _plan(offer.entries)
+    # Several short looks: where there is no write-ahead log, whoever wants to write waits until a reader has left.
+    with read(engine) as session:
+        _check(session, project_id, plan)
+    with read(engine) as session:
+        authors = _authors(session, project_id, plan.texts, offer.entries[0].id)
+    whole, step = offer, _step(project_id, by, offer, verb)
+    by_image: dict[int, list[HistoryEntry]] = {}
+    for entry in whole.entries:
+        by_image.setdefault(entry.noun_id, []).append(entry)
+
+    def some(session: Session, ids: Sequence[int]) -> int:
+        part = replace(whole, entries=tuple(entry for each in ids for entry in by_image[each]))
+        return len(_reverse(session, step, part, authors).image_ids)
+
+    in_parts(engine, whole.image_ids, some)
+    return _done(step, whole)
+
+
+def _step(project_id: int, by: str, offer: Offer, verb: Literal["undo", "redo"]) -> Step:
+    step = new_step(project_id, by)
+    return replace(step, undoes=offer.key) if verb == "undo" else replace(step, redoes=offer.entries[0].undoes)
 
 
 def say(session: Session, entries: Sequence[HistoryEntry]) -> str:
@@ -217,16 +266,22 @@ class _Reversal:
             now.setdefault(key, value)
 
 
-def _reverse(session: Session, step: Step, offer: Offer) -> Done:
+def _plan(entries: Sequence[HistoryEntry]) -> _Reversal:
     plan = _Reversal()
-    for entry in reversed(offer.entries):
+    for entry in reversed(entries):
         plan.take(entry)
     gone = set(plan.added)
     for texts in (plan.texts, plan.fields):
         for image_id in gone:
             texts.pop(image_id, None)
+    return plan
+
+
+def _reverse(session: Session, step: Step, offer: Offer, authors: Mapping[int, str] | None = None) -> Done:
+    plan = _plan(offer.entries)
     _check(session, step.project_id, plan)
-    authors = _authors(session, step.project_id, plan.texts, offer.entries[0].id)
+    if authors is None:
+        authors = _authors(session, step.project_id, plan.texts, offer.entries[0].id)
     words = {
         image_id: Words(
             text if isinstance(text, str) else None, authors.get(image_id, step.by), plan.origins.get(image_id)
@@ -238,19 +293,21 @@ def _reverse(session: Session, step: Step, offer: Offer) -> Done:
     write_fields(session, step, {key: value for key, value in plan.fields.items() if key not in plan.removed})
     write_captions(session, step, words)
     remove_images(session, step, plan.added)
+    return _done(step, offer)
+
+
+def _done(step: Step, offer: Offer) -> Done:
     return Done(f"{'Undone' if step.undoes else 'Done again'}: {offer.words}", offer.image_ids)
 
 
 def _check(session: Session, project_id: int, plan: _Reversal) -> None:
     """Raise Conflict, before anything is written, where what stands there is not what the step left."""
     wanted = {*plan.texts, *plan.fields} - plan.removed.keys()
-    here = {
-        row.id: row for row in session.scalars(select(Image).where(Image.project_id == project_id)) if row.id in wanted
-    }
+    own = Image.project_id == project_id
+    few = Image.id.in_(wanted) if len(wanted) <= READ_AT_ONCE else own
+    here = {row.id: row for row in session.execute(select(Image.id, *COLUMNS).where(own, few)) if row.id in wanted}
     texts: dict[int, str] = {}
-    for image_id, text in session.execute(
-        select(Caption.image_id, Caption.text).join(Image).where(Image.project_id == project_id)
-    ):
+    for image_id, text in session.execute(select(Caption.image_id, Caption.text).join(Image).where(own, few)):
         texts[image_id] = text
     for image_id in wanted:
         image = here.get(image_id)
@@ -263,7 +320,11 @@ def _check(session: Session, project_id: int, plan: _Reversal) -> None:
             for key, value in now.items():
                 if getattr(image, key) != value:
                     _refuse(session, project_id, image_id, "image")
-    taken = set(session.scalars(select(Image.sha256).where(Image.project_id == project_id)))
+    hashes = [str(snap["sha256"]) for snap in plan.removed.values()]
+    parts = [hashes[start : start + READ_AT_ONCE] for start in range(0, len(hashes), READ_AT_ONCE)]
+    taken = {
+        each for part in parts for each in session.scalars(select(Image.sha256).where(own, Image.sha256.in_(part)))
+    }
     for snap in plan.removed.values():
         if snap["sha256"] in taken:
             raise Conflict(
@@ -295,8 +356,8 @@ def _authors(session: Session, project_id: int, texts: dict[int, object], before
         HistoryEntry.redoes.is_(None),
         HistoryEntry.id < before_id,
     )
-    if len(texts) == 1:
-        query = query.where(HistoryEntry.noun_id == next(iter(texts)))
+    if len(texts) <= READ_AT_ONCE:
+        query = query.where(HistoryEntry.noun_id.in_(texts))
     found: dict[int, str] = {}
     for image_id, author, after in session.execute(query.order_by(HistoryEntry.id)):
         if image_id in texts and _read(after) == texts[image_id]:

@@ -1,15 +1,16 @@
 """Versions: named points of a project's history, what differs between two, and a way back."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import String, case, cast, func, select
+from sqlalchemy import Engine, String, case, cast, func, select
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict, Invalid, NotFound
 from app.store import history
+from app.store.db import read
 from app.store.edits import (
     FIELDS,
     PROVENANCE,
@@ -23,6 +24,7 @@ from app.store.edits import (
     write_fields,
 )
 from app.store.models import Caption, HistoryEntry, Image, Run, Version, now_us
+from app.store.parts import in_parts
 
 MAX_NAME = 80
 
@@ -133,20 +135,30 @@ def _came_or_went(image_id: int, one: Then | None, other: Then | None) -> list[D
     return [Difference(image_id, one.name, "removed", "", one.caption or "", "")] if one is not None else []
 
 
-def restore(session: Session, project_id: int, history_id: int, by: str) -> int:
-    """Make the dataset what it was at a point, as one step that can be undone; how many images changed."""
-    wanted = state_at(session, project_id, history_id)
-    now = state_at(session, project_id, history.newest(session, project_id))
+def restore(engine: Engine, project_id: int, history_id: int, by: str) -> int:
+    """Make the dataset what it was at a point, as one step that can be undone; how many images changed.
+
+    It is done in parts. Raises Unfinished.
+    """
+    with read(engine) as session:
+        wanted = state_at(session, project_id, history_id)
+        now = state_at(session, project_id, history.newest(session, project_id))
     step = new_step(project_id, by)
-    gone = {key: then.snap for key, then in wanted.items() if key not in now and then.snap is not None}
-    back = set(restore_images(session, step, gone))
-    here = {key: then for key, then in wanted.items() if key in now or key in back}
-    columns: dict[int, Columns] = {key: then.columns for key, then in here.items() if key in now or then.columns}
-    words = {key: Words(then.caption, by) for key, then in here.items()}
-    changed = {*back, *write_captions(session, step, words), *write_fields(session, step, columns)}
+
+    def some(session: Session, ids: Sequence[int]) -> int:
+        part = {key: wanted[key] for key in ids if key in wanted}
+        gone = {key: then.snap for key, then in part.items() if key not in now and then.snap is not None}
+        back = set(restore_images(session, step, gone))
+        here = {key: then for key, then in part.items() if key in now or key in back}
+        columns: dict[int, Columns] = {key: then.columns for key, then in here.items() if key in now or then.columns}
+        words = {key: Words(then.caption, by) for key, then in here.items()}
+        changed = {*back, *write_captions(session, step, words), *write_fields(session, step, columns)}
+        return len(changed) + remove_images(session, step, [key for key in ids if key not in wanted])
+
+    # What came in since goes last, as it did when all was one transaction.
     extra = [key for key in now if key not in wanted]
-    remove_images(session, step, extra)
-    return len(changed) + len(extra)
+    differing = [key for key, then in wanted.items() if then != now.get(key)]
+    return in_parts(engine, [*differing, *extra], some)
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def main() -> None:
     judge.fit(truth, pipeline.vae)
     kept = json.loads(FIGURES.read_text("utf-8")) if FIGURES.exists() else {}
     kept["style_classifier_accuracy"] = round(judge.accuracy, 3)
-    kept["concept_judge_accuracy"] = {style: round(concepts.accuracy(truth, style), 3) for style in STYLES}
+    kept["concept_judge_accuracy"] = {style: round(concepts.accuracy(style), 3) for style in STYLES}
     for name, case in cases().items():
         if arguments.names and name not in arguments.names:
             continue

@@ -1,14 +1,15 @@
 """The demos: pictures that ship, the same every time, with captions and a word on whose they are."""
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from app.collect.demo import DEMOS, OPENMOJI, Demo, demo_of, make
 from app.collect.pictures import read_picture
 from app.config import Settings
 from app.errors import NotFound
-from app.store import images, projects
+from app.store import images, projects, provenance
 from app.store.db import read
+from app.store.models import Caption, HistoryEntry
 from tests.drawing import bundled_base
 
 
@@ -37,6 +38,20 @@ def test_a_demo_is_made_once(settings: Settings, engine: Engine, demo: Demo) -> 
         project = projects.get(session, project_id)
     assert (project.purpose, project.base_id) == (demo.purpose, base.id)
     assert [row.caption for row in rows] == [caption for _, _, caption in demo.drawings()]
+
+
+@pytest.mark.parametrize("demo", DEMOS, ids=lambda demo: demo.key)
+def test_a_demo_says_whose_pictures_and_whose_words_they_are(settings: Settings, engine: Engine, demo: Demo) -> None:
+    bundled_base(engine)
+    project_id = make(settings, engine, demo)
+    with read(engine) as session:
+        origins = provenance.of_project(session, project_id)
+        captions = [session.get_one(Caption, image_id) for image_id in origins]
+        steps = list(session.scalars(select(HistoryEntry).where(HistoryEntry.project_id == project_id)))
+    assert {caption.by for caption in captions} == {"the demo"}
+    assert {entry.by for entry in steps} == {"the demo"}
+    assert len({entry.batch for entry in steps}) == 1
+    assert all(each.source and each.author and each.licence in demo.attribution for each in origins.values())
 
 
 def test_an_unknown_demo() -> None:

@@ -24,6 +24,7 @@ from app.store.images import ImageRow
 from app.store.imports import Wanted
 from app.store.models import Blob, Caption, ImportItem
 from app.store.models import Image as ImageModel
+from app.store.provenance import Provenance
 from tests.collect import animations as drawings
 from tests.collect import fixtures
 from tests.collect.animations import noisy_film
@@ -208,9 +209,7 @@ def test_the_names_of_many_animations_are_settled_by_one_look(engine: Engine, pr
 
 def test_names_sort_as_their_frames_follow(settings: Settings, engine: Engine, project_id: int) -> None:
     with read(engine) as session:
-        animation = animations.Animation(
-            1, project_id, "a.gif", "0" * 64, "gif", 12_345, "train", "", "", "", "", False
-        )
+        animation = animations.Animation(1, project_id, "a.gif", "0" * 64, "gif", 12_345, "train", Provenance())
         assert animations.frame_stems(session, project_id, [animation, animation]) == ["a", "a-gif"]
     assert list(looked_at(10, Choice(every=4, most=100))) == [1, 5, 9]
     assert list(looked_at(10, Choice(every=1, most=3))) == [1, 2, 3]

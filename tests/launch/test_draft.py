@@ -84,6 +84,18 @@ def test_every_wrong_field_is_told_at_once() -> None:
     assert set(made.errors) == {"optimization.steps", "network.rank", "data.resolution_px"}
 
 
+@pytest.mark.parametrize(
+    ("key", "text", "told"),
+    [
+        ("optimization.steps", "0", "0 is not possible here: from 1 to 1,000,000."),
+        ("optimization.learning_rate", "-3", "-3 is not possible here: more than 0, at most 10."),
+        ("data.resolution_px", "513", "513 is not possible here: from 32 to 2,048, in steps of 8."),
+    ],
+)
+def test_a_number_out_of_bounds_is_told_in_our_words(key: str, text: str, told: str) -> None:
+    assert draft(SUBJECT, None, {key: text}).errors == {key: told}
+
+
 def test_every_field_has_its_place_and_says_its_bounds() -> None:
     groups = {key for key, _, _ in GROUPS}
     assert {field.key for field in fields() if field.is_main} == set(MAIN)

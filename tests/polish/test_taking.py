@@ -9,6 +9,7 @@ from app.contract.recipe import Crop, Recipe
 from app.polish.taking import found_images, groups, take
 from app.store import projects, recipes
 from app.store.db import read, write
+from app.store.edits import new_step
 from app.store.models import Blob, Image, SubjectRow
 
 BUCKETS = make_buckets(512, 64)
@@ -44,9 +45,8 @@ def fill(engine: Engine) -> int:
 
 def test_groups_are_what_each_image_says_of_itself(engine: Engine) -> None:
     project_id = fill(engine)
-    with write(engine) as session:
-        # Some have taken the crop themselves.
-        assert take(session, project_id, "crop", BUCKETS, "you", [5, 7, 8]).changed == 3
+    # Some have taken the crop themselves.
+    assert take(engine, new_step(project_id, "you"), "crop", BUCKETS, [5, 7, 8]).changed == 3
     with read(engine) as session:
         found = groups(session, project_id, BUCKETS)
         each = {one.image.id: one.found for one in found_images(session, project_id, BUCKETS)}

@@ -48,7 +48,7 @@ async def test_a_named_folder_is_looked_through_and_remembered(
     assert "Looked through" in part.one("form", id="bases-folder").text
     assert "paper-world" in part.one("hx-partial").text
     assert "512 px" in part.one("hx-partial").text
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while "hashing" in (listed := (await http.get("/bases/list", headers=htmx)).text):
             assert Html(listed).one("div", id="bases-list").attrs["hx-trigger"] == "every 2s"
             await anyio.sleep(0.02)
@@ -84,7 +84,7 @@ async def test_a_single_file_is_offered_and_its_vae_chosen(
     (models / "vae").mkdir()
     (models / "vae" / "config.json").write_text(json.dumps({"_class_name": "AutoencoderKL", "scaling_factor": 0.18215}))
     await http.post("/bases", data={"folder": str(models)})
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while "hashing" in (await http.get("/bases/list")).text:
             await anyio.sleep(0.02)
     page = Html((await http.get("/bases")).text)

@@ -8,10 +8,11 @@ import pytest
 from sqlalchemy import Engine
 
 from app.config import Settings
-from app.label.jobs import BulkJobs
+from app.label.desk import Desk
+from app.label.jobs import BulkJobs, Cancelled
 from app.routes import bulk
-from app.store import images, undo
-from app.store.db import read
+from app.store import captions, images, parts, undo
+from app.store.db import read, write
 from tests.drawing import project_with_images
 from tests.routes.conftest import Html
 
@@ -90,7 +91,7 @@ async def test_many_images_are_edited_in_the_background(
     monkeypatch.setattr(bulk, "AT_ONCE", 1)
     url = f"/projects/{filled_id}/label/bulk"
     await http.post(url, data={"operation": "add", "tags": "slow", "scope": "all", "apply": "true"})
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while "Changed 3 images" not in (await http.get(url, headers={"HX-Request": "true"})).text:
             await asyncio.sleep(0.02)
     assert all("slow" in words for words in words_of(store, filled_id))
@@ -115,3 +116,41 @@ def test_a_job_that_is_stopped_says_so() -> None:
     job = jobs.job(1)
     assert job is not None
     assert (job.is_over, job.said) == (True, "Stopped; nothing was changed.")
+
+
+async def test_an_edit_that_is_stopped_half_way_says_how_far_it_came_and_is_undone(
+    store: Engine, filled_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("FIRST", "LEAST", "MOST"):
+        monkeypatch.setattr(parts, name, 1)
+    before = words_of(store, filled_id)
+    form = bulk.BulkForm(operation="add", tags="slow", scope="all")
+
+    def stop_before_the_last(done: int, total: int) -> None:
+        if any("slow" in words for words in words_of(store, filled_id)):
+            raise Cancelled
+
+    said = bulk._apply(store, Desk(), filled_id, form, "ann", stop_before_the_last)
+    assert said == "Stopped: 1 image of 3 changed. Undo takes that back in one step."
+    assert sum("slow" in words for words in words_of(store, filled_id)) == 1
+    assert undo.travel(store, filled_id, "ann", "undo")
+    assert words_of(store, filled_id) == before
+
+
+async def test_words_that_somebody_changed_while_it_was_planned_are_worked_on_as_they_are(
+    store: Engine, filled_id: int
+) -> None:
+    with read(store) as session:
+        image_id = images.training_rows(session, filled_id)[0].id
+    is_changed = False
+
+    def meanwhile(_done: int, _total: int) -> None:
+        nonlocal is_changed
+        if not is_changed:
+            is_changed = True
+            with write(store) as session:
+                captions.save(session, image_id, "quite other words", "bob")
+
+    bulk._apply(store, Desk(), filled_id, bulk.BulkForm(operation="add", tags="slow", scope="all"), "ann", meanwhile)
+    with read(store) as session:
+        assert images.get(session, image_id).caption == "quite other words, slow"

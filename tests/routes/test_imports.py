@@ -5,12 +5,12 @@ from pathlib import Path
 import anyio
 import httpx
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
-from app.store import history, images, imports
+from app.store import history, images, imports, versions
 from app.store.db import read, write
 from app.store.imports import NewItem
-from app.store.models import Caption
+from app.store.models import Blob, Caption
 from tests.drawing import picture
 from tests.routes.conftest import Html
 
@@ -50,6 +50,21 @@ async def over(http: httpx.AsyncClient, project_id: int) -> None:
             if answer.headers.get("hx-trigger") == "images-imported":
                 return
             await anyio.sleep(0.02)
+
+
+async def test_old_originals_are_measured_from_the_list_of_imports(
+    http: httpx.AsyncClient, store: Engine, project_id: int, folder: Path
+) -> None:
+    await imported(http, project_id, folder)
+    assert "not measured yet" not in (await http.get(f"/projects/{project_id}/imports")).text
+    with write(store) as session:
+        session.execute(update(Blob).values(facts=None))
+    assert "2 images are not measured yet" in (await http.get(f"/projects/{project_id}/imports")).text
+    begun = await http.post(f"/projects/{project_id}/imports/measure")
+    assert begun.status_code == 303
+    await over(http, project_id)
+    assert "It was measured anew" in (await http.get(begun.headers["location"])).text
+    assert "not measured yet" not in (await http.get(f"/projects/{project_id}/imports")).text
 
 
 async def test_a_report_counts_and_filters(http: httpx.AsyncClient, project_id: int, folder: Path) -> None:
@@ -94,11 +109,12 @@ async def test_a_question_is_answered_and_nothing_is_lost(
     assert "No file is like that" in answer.text
     with read(store) as session:
         caption = session.get(Caption, row.id)
-        newest = history.entries(session, project_id)[0]
+        origin, newest = history.entries(session, project_id, 2)
         after = images.get(session, row.id)
     assert caption is not None
     assert (caption.text, caption.raw, caption.came_from) == ("caf\u00e9", "caf\u00e9".encode("cp1252"), "two.txt")
-    assert (newest.noun, newest.verb, newest.before) == ("caption", "import", '"the nearer words"')
+    assert (newest.noun, newest.before, newest.after) == ("caption", '"the nearer words"', '"caf\u00e9"')
+    assert (origin.verb, origin.batch) == ("bytes", newest.batch)
     assert after.revision == row.revision + 1
     assert (await http.post(url, data={"choice": "0"})).status_code == 409
 
@@ -176,3 +192,48 @@ async def test_files_of_one_drop_share_a_report(http: httpx.AsyncClient, project
     assert "files dropped on the page" in page.one("h1").text
     assert [each.text for each in page.all("p", class_="report-name")] == ["a.png", "bad.png", "a.txt"]
     assert not page.all("button", id="retry-all")
+
+
+@pytest.mark.parametrize(("which", "texts"), [("standing", ["near 0", "near 1"]), ("other", ["far 0", "far 1"])])
+async def test_all_questions_are_answered_as_one_step_that_is_undone(
+    http: httpx.AsyncClient,
+    store: Engine,
+    project_id: int,
+    tmp_path: Path,
+    htmx: dict[str, str],
+    which: str,
+    texts: list[str],
+) -> None:
+    made = tmp_path / "set"
+    made.mkdir()
+    for number in range(2):
+        (made / f"{number}.png").write_bytes(picture(number))
+        (made / f"{number}.png.txt").write_bytes(f"near {number}\r\n".encode())
+        (made / f"{number}.txt").write_bytes(f"far {number}\r\n".encode("utf-16"))
+    page = await imported(http, project_id, made)
+    assert page.one("form", class_="question-all").attrs["action"] == "/imports/1/answers"
+
+    def captions() -> list[tuple[str, bytes | None]]:
+        with read(store) as session:
+            rows = [session.get_one(Caption, row.id) for row in images.training_rows(session, project_id)]
+            return [(row.text.strip(), row.raw) for row in rows]
+
+    before = captions()
+    steps = await steps_of(store, project_id)
+    answer = await http.post("/imports/1/answers", data={"which": which}, headers=htmx)
+    assert "2 questions answered" in answer.text
+    assert not Html(answer.text).all("form", class_="question-all")
+    assert [text for text, _ in captions()] == texts
+    assert all(raw for _, raw in captions())
+    assert await steps_of(store, project_id) == steps + (which == "other")
+    if which == "other":
+        assert (await http.post(f"/projects/{project_id}/undo")).json()["said"] == "Undone: 2 captions"
+    assert captions() == before
+    again = await http.post("/imports/1/answers", data={"which": which}, headers=htmx)
+    assert "0 questions answered: no caption changed" in again.text
+
+
+async def steps_of(store: Engine, project_id: int) -> int:
+    """How many steps the history of a project has."""
+    with read(store) as session:
+        return len(versions.past_steps(session, project_id))

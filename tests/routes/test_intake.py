@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 async def finished(http: httpx.AsyncClient, project_id: int) -> httpx.Response:
     """Ask as the page does until the import is over."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while True:
             answer = await http.get(f"/projects/{project_id}/images/import")
             if answer.headers.get("hx-trigger") == "images-imported":

@@ -125,3 +125,39 @@ async def test_a_polished_image_is_shown_as_it_trains(
     assert "immutable" not in stale.headers["cache-control"]
     assert (await http.get("/media/images/99/thumb.webp")).status_code == 404
     assert (await http.get(f"/media/images/{image_id}/store.webp")).status_code == 422
+
+
+async def test_no_picture_is_decoded_in_the_servers_own_process(
+    http: httpx.AsyncClient, settings: Settings, store: Engine, taken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mask = BytesIO()
+    Image.new("L", (240, 120), 128).save(mask, "PNG")
+    digest = hashlib.sha256(mask.getvalue()).hexdigest()
+    publish(blob_path(settings, digest, "png"), mask.getvalue())
+    with write(store) as session:
+        recipes.set_recipe(session, 1, Recipe(quarter_turns=1, mask=digest), 0, "you")
+    thumb_path(settings, taken).unlink()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the server decoded a picture")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Image, "open", refuse)
+        answers = {
+            url: await http.get(url)
+            for url in (
+                "/media/images/1/mask.png",
+                "/media/images/1/shade.png",
+                "/media/images/1/picture.webp",
+                f"/media/thumbs/{taken}.webp",
+            )
+        }
+        again = await http.get("/media/images/1/mask.png")
+    assert {url: answer.status_code for url, answer in answers.items()} == dict.fromkeys(answers, 200)
+    assert again.content == answers["/media/images/1/mask.png"].content
+    with Image.open(BytesIO(again.content)) as drawn:
+        assert (drawn.mode, drawn.size, drawn.getpixel((0, 0))) == ("L", (120, 240), 128)
+    blob_path(settings, digest, "png").write_bytes(b"damaged")
+    with write(store) as session:
+        recipes.set_recipe(session, 1, Recipe(quarter_turns=2, mask=digest), 1, "you")
+    assert (await http.get("/media/images/1/mask.png")).status_code == 404

@@ -7,16 +7,18 @@ from io import BytesIO
 import httpx
 import pytest
 from PIL import Image
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 
+from app.collect.demo import openmoji_drawings
+from app.collect.facts import PictureFacts
 from app.collect.imports import take_file
 from app.config import Settings
 from app.contract.buckets import Size
 from app.contract.recipe import Recipe
 from app.store import images
-from app.store.db import read
+from app.store.db import read, write
 from app.store.images import ImageRow
-from app.store.models import HistoryEntry
+from app.store.models import Blob, HistoryEntry
 from tests.drawing import picture
 from tests.routes.conftest import Html
 
@@ -143,14 +145,43 @@ async def test_bars_are_offered_and_trimmed(
     buffer = BytesIO()
     image.save(buffer, "PNG")
     image_id = taken(settings, store, project_id, "film.png", buffer.getvalue())
-    offer = await http.get(f"/images/{image_id}/polish/bars")
+    offer = await http.get(f"/images/{image_id}/polish")
     assert "300 × 140 would be left" in offer.text
     assert (await do(http, image_id, "trim", row_of(store, image_id).revision)).status_code == 303
     assert row_of(store, image_id).size == Size(300, 140)
-    assert "would be left" not in (await http.get(f"/images/{image_id}/polish/bars")).text
+    assert "would be left" not in (await http.get(f"/images/{image_id}/polish")).text
+
+
+async def test_the_ground_around_a_drawing_is_not_offered_as_bars(
+    http: httpx.AsyncClient, settings: Settings, store: Engine, project_id: int
+) -> None:
+    for name, data, _ in openmoji_drawings()[:3]:
+        image_id = taken(settings, store, project_id, name, data)
+        shown = (await http.get(f"/images/{image_id}/polish")).text
+        assert "bars" not in shown.lower(), name
+        revision = row_of(store, image_id).revision
+        assert (await do(http, image_id, "trim", revision)).status_code == 409
+        assert row_of(store, image_id).revision == revision
+
+
+async def test_bars_that_were_not_measured_are_said_to_be_so_and_measured_when_asked(
+    http: httpx.AsyncClient, store: Engine, image_id: int, htmx: dict[str, str]
+) -> None:
+    with write(store) as session:
+        session.execute(update(Blob).values(facts='{"container":"PNG","mode":"RGB"}'))
+    assert "not measured yet" in (await http.get(f"/images/{image_id}/polish")).text
+    revision = row_of(store, image_id).revision
+    answer = await http.post(
+        f"/images/{image_id}/polish/step", data={"step": "measure", "revision": revision}, headers=htmx
+    )
+    assert answer.status_code == 200
+    assert "not measured yet" not in answer.text
+    assert row_of(store, image_id).revision == revision
+    with read(store) as session:
+        assert PictureFacts.model_validate_json(session.scalars(select(Blob.facts)).one() or "").bars == (0, 0, 0, 0)
 
 
 async def test_pages_of_an_image_that_is_gone(http: httpx.AsyncClient, store: Engine, project_id: int) -> None:
-    for page in ("polish", "polish/crop", "polish/fit", "polish/bars", "polish/copy", "mask"):
+    for page in ("polish", "polish/crop", "polish/fit", "polish/copy", "mask"):
         assert (await http.get(f"/images/99/{page}")).status_code == 404
     assert (await do(http, 99, "rotate", 0)).status_code == 404

@@ -311,6 +311,43 @@ async def test_strengths_that_make_no_sense_are_told_beside_the_field(
         assert len(runs.listed(session)) == 1
 
 
+async def test_a_sweep_draws_prompts_of_ones_own(
+    http: httpx.AsyncClient, settings: Settings, store: Engine, finished: Story, ready_id: int
+) -> None:
+    typed = "a cat in the rain\n\n  a cat asleep \n"
+    sent = {"step": "40", "strengths": "0, 1", "prompts": typed}
+    answer = await http.post(f"/runs/{finished.run.id}/sweep", data=sent)
+    assert answer.status_code == 303
+    with read(store) as session:
+        newest = runs.listed(session)[0]
+    story = Story(settings, store, newest)
+    assert isinstance(story.spec, RenderSpec)
+    assert [(prompt.text, prompt.seed) for prompt in story.spec.sampling.prompts] == [
+        ("a cat in the rain", SEED),
+        ("a cat asleep", SEED),
+    ]
+    # They stay in the form, to be changed; those of the training are not said again.
+    page = await show(http, ready_id)
+    assert ">a cat in the rain\na cat asleep</textarea>" in page.source
+    sweep_story(finished)
+    assert (await show(http, ready_id)).one("textarea", id="sweep-prompts").text == ""
+
+
+@pytest.mark.parametrize(("prompts", "told"), [("a cat\n" * 33, "33 prompts"), ("x" * 2001, "longer than 2,000")])
+async def test_prompts_that_are_too_much_are_told_beside_the_field(
+    http: httpx.AsyncClient, store: Engine, finished: Story, prompts: str, told: str
+) -> None:
+    sent = {"step": "20", "strengths": "1", "prompts": prompts}
+    answer = await http.post(f"/runs/{finished.run.id}/sweep", data=sent)
+    assert answer.status_code == 422
+    page = Html(answer.text)
+    assert page.one("textarea", id="sweep-prompts").attrs["aria-invalid"] == "true"
+    assert told in page.one("div", id="sweep-prompts-notes").text
+    assert "aria-invalid" not in page.one("input", id="sweep-strengths").attrs
+    with read(store) as session:
+        assert len(runs.listed(session)) == 1
+
+
 def test_strengths_are_read_however_they_are_parted() -> None:
     assert read_strengths(" 0,.5; 1.\n-2 ") == [0, 0.5, 1, -2]
     with pytest.raises(Invalid):

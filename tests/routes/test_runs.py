@@ -80,11 +80,15 @@ async def test_running_shows_figures_samples_and_stop(
     http: httpx.AsyncClient, settings: Settings, queued: Story
 ) -> None:
     queued.claim()
+    with living_worker(settings):
+        # The same place says from the first moment what there is to do, so that nothing moves when samples come.
+        assert "first checkpoint comes at step 20" in (await show(http, queued)).one("aside", class_="next-step").text
     queued.draw(0)
     queued.train(1, 20)
     queued.save(20)
     with living_worker(settings):
         page = await show(http, queued)
+    assert "Look at the samples so far" in page.one("aside", class_="next-step").text
     figures = page.one("dl", class_="stats").text
     for words in ("Step20 of 40", "Time left20 s", "Speed2.50 images/s", "Loss0.13", "Learning rate0.0001"):
         assert words in figures

@@ -17,6 +17,7 @@ from app.contract.recipe import Crop, Recipe
 from app.contract.rundir import RunDir, publish
 from app.contract.spec import MaskSpec, read_spec
 from app.contract.suggestions import Looked, Subject
+from app.routes import subjects as routes
 from app.store import images, runs, subjects
 from app.store.db import read, write
 from app.store.images import ImageRow
@@ -277,3 +278,34 @@ async def test_the_newest_word_stands_and_what_was_put_away_stays_away(
     # A mask that is gone from the disk breaks no page.
     assert (await http.get(f"/media/images/{ids[0]}/subject-shade.png")).status_code == 404
     assert (await http.get(f"/projects/{project_id}/subjects")).status_code == 200
+
+
+async def test_after_an_action_one_stays_on_the_page_where_one_was(
+    http: httpx.AsyncClient,
+    settings: Settings,
+    store: Engine,
+    project_id: int,
+    ids: list[int],
+    htmx: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(routes, "SHOWN", 1)
+    find(settings, store, ids)
+    url = f"/projects/{project_id}/subjects"
+    shown = Html((await http.get(url, params={"after": 1})).text)
+    form = {
+        each.attrs["name"]: each.attrs["value"]
+        for each in shown.all("input", type="hidden")
+        if each.attrs["name"] == "after"
+    }
+    assert form == {"after": "1"}
+
+    async def put_away(image_id: int, after: int) -> Html:
+        data = {"act": "away", "image": image_id, "show": "open", "after": after}
+        return Html((await http.post(f"{url}/take", data=data, headers=htmx)).text)
+
+    second = await put_away(ids[1], 1)
+    assert [each.attrs["aria-label"] for each in second.all("a", class_="subject-view")] == ["2.png"]
+    last = await put_away(ids[2], 1)
+    assert [each.attrs["aria-label"] for each in last.all("a", class_="subject-view")] == ["0.png"]
+    assert "after=0" in (await http.post(f"{url}/take", data={"act": "back", "image": ids[1]})).headers["location"]

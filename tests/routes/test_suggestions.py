@@ -141,7 +141,7 @@ async def test_an_endpoint_is_asked_for_its_models_and_tried(
 
 
 async def test_a_folder_of_ones_own_is_looked_through(
-    http: httpx.AsyncClient, project_id: int, wd_folder: Path, tmp_path: Path
+    http: httpx.AsyncClient, project_id: int, wd_folder: Path, tmp_path: Path, read_html: Read
 ) -> None:
     url = f"/projects/{project_id}/suggestions"
     mine = tmp_path / "mine"
@@ -150,4 +150,7 @@ async def test_a_folder_of_ones_own_is_looked_through(
     assert answer.status_code == 303
     assert str(mine) in (await http.get(url)).text
     for folder in ("", "relative", str(tmp_path / "nowhere")):
-        assert (await http.post(f"{url}/folder", data={"folder": folder})).status_code == 422
+        answer = await http.post(f"{url}/folder", data={"folder": folder})
+        assert answer.status_code == 422
+        # The model form beside it has not been sent, so nothing is wrong there.
+        assert len(read_html(answer).all("p", class_="field-error")) == 1

@@ -18,7 +18,7 @@ from app.store.db import read, write
 from app.store.models import Image
 from tests.drawing import project_with_images
 from tests.routes.conftest import Html
-from tests.routes.stories import living_worker
+from tests.routes.stories import finished_story, living_worker
 
 pytestmark = pytest.mark.anyio
 
@@ -119,6 +119,7 @@ async def test_a_broken_value_is_told_beside_its_field_and_loses_no_other(
     assert part.one("div", id="optimization-batch-notes").text == ""
     assert "disabled" in part.one("button", id="start").attrs
     assert "Steps, Warmup" in part.one("section", id="plan").text
+    assert 'href="#optimization-steps"' in part.source
 
     refused = await http.post(f"/projects/{ready_id}/runs", data=texts)
     assert refused.status_code == 422
@@ -193,6 +194,18 @@ async def test_a_base_that_went_away_meanwhile_is_told_on_the_page(
     shown = read_html(refused)
     assert str(folder) in shown.one("div", class_="refusal").text
     assert shown.one("input", id="name").attrs["value"] == "Kept"
+
+
+async def test_it_says_how_long_the_last_one_took(
+    http: httpx.AsyncClient, settings: Settings, store: Engine, ready_id: int, read_html: Reader
+) -> None:
+    page = read_html(await http.get(f"/projects/{ready_id}/train"))
+    assert "took" not in page.one("section", id="plan").text
+    story = finished_story(settings, store, ready_id)
+    page = read_html(await http.get(f"/projects/{ready_id}/train"))
+    told = page.one("section", id="plan").text
+    assert f"The run “{story.run.name}” took" in told
+    assert "on this base: 40 steps" in told
 
 
 async def test_it_says_whether_a_worker_is_there(http: httpx.AsyncClient, settings: Settings, ready_id: int) -> None:

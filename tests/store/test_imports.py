@@ -85,10 +85,11 @@ def test_transparency_is_decided_for_those_that_have_it(engine: Engine, project_
         images.add_many(session, project_id, [(new(1), None), (new(2, uses_alpha=True), None)], "you")
         assert alpha.state(session, project_id).count == 1
         assert alpha.examples(session, project_id) == [new(2).sha256]
-        with pytest.raises(Invalid, match="no colour"):
-            alpha.decide(session, project_id, "flatten", "white")
-        assert alpha.decide(session, project_id, "mask", "#808080") == 1
-        assert alpha.decide(session, project_id, "mask", "#808080") == 0
+    with pytest.raises(Invalid, match="no colour"):
+        alpha.decide(engine, project_id, "flatten", "white")
+    assert alpha.decide(engine, project_id, "mask", "#808080") == 1
+    assert alpha.decide(engine, project_id, "mask", "#808080") == 0
+    with write(engine) as session:
         images.add(session, project_id, new(3, uses_alpha=True), None, "you")
     with read(engine) as session:
         recipes = [(row.recipe.alpha, row.recipe.background) for row in images.training_rows(session, project_id)]

@@ -10,6 +10,7 @@ from app.contract.recipe import Crop, Recipe
 from app.errors import Conflict, NotFound
 from app.store import images, projects, recipes
 from app.store.db import read, write
+from app.store.edits import new_step
 from app.store.images import NewImage
 from app.store.models import HistoryEntry
 
@@ -40,9 +41,9 @@ def entries(engine: Engine) -> list[HistoryEntry]:
 
 def test_many_recipes_are_one_step_and_equal_ones_none(engine: Engine, ids: list[int]) -> None:
     with write(engine) as session:
-        assert recipes.set_recipes(session, 1, {ids[0]: TURNED}, "ann") == 1
+        assert recipes.set_recipes(session, new_step(1, "ann"), {ids[0]: TURNED}) == 1
     with write(engine) as session:
-        assert recipes.set_recipes(session, 1, dict.fromkeys(ids, TURNED), "bob") == 4
+        assert recipes.set_recipes(session, new_step(1, "bob"), dict.fromkeys(ids, TURNED)) == 4
     found = entries(engine)
     assert len(found) == 5
     assert len({each.batch for each in found[1:]}) == 1
@@ -67,7 +68,8 @@ def test_a_stale_save_is_refused_and_a_fresh_one_answers_the_new_revision(engine
 
 def test_sizes_are_those_that_train(engine: Engine, ids: list[int]) -> None:
     with write(engine) as session:
-        recipes.set_recipes(session, 1, {ids[1]: Recipe(crop=Crop(left=0, top=0, width=30, height=20))}, "ann")
+        crop = Crop(left=0, top=0, width=30, height=20)
+        recipes.set_recipes(session, new_step(1, "ann"), {ids[1]: Recipe(crop=crop)})
         images.set_repeats(session, ids[2], 3)
     with read(engine) as session:
         found = recipes.sizes(session, 1)

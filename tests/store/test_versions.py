@@ -66,7 +66,8 @@ def test_restoring_is_one_step_that_can_be_undone(engine: Engine, project_id: in
         images.remove(session, ids[2], "ann")
         images.add(session, project_id, picture("late.png"), "late", "ann")
         now = dump(session)
-        assert versions.restore(session, project_id, old.history_id, "bob") == 5
+    assert versions.restore(engine, project_id, old.history_id, "bob") == 5
+    with write(engine) as session:
         assert versions.differences(versions.state_at(session, project_id, 10**9), then) == []
         undo.undo(session, project_id, "bob")
         assert dump(session) == now

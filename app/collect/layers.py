@@ -1,4 +1,7 @@
-"""Masks on the screen: as they lie over the picture that a person looks at, and red where nothing is learned."""
+"""Masks on the screen: as they lie over the picture that a person looks at, and red where nothing is learned.
+
+Used where pictures may be decoded: in the child.
+"""
 
 from io import BytesIO
 from pathlib import Path

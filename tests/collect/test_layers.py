@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from app.collect.layers import shade, turned_alpha, turned_mask, uncropped_mask
 from app.contract.pixels import reshaped, turned_back
 from app.contract.recipe import Crop, Recipe, turns_alone
-from app.polish.masks import shade, turned_alpha, turned_mask, uncropped_mask
 
 
 def half(width: int = 8, height: int = 4) -> Image.Image:

@@ -1,0 +1,57 @@
+"""Measures: which originals came in before everything was measured that is today, and what a new look at them found."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from app.store.models import Blob, Image
+
+# The youngest of the facts: always written, also where there are none, by whoever looks for bars.
+NEWEST_FACT = '"bars":'
+
+
+class Unmeasured(NamedTuple):
+    """An image whose original is to be looked at anew."""
+
+    image_id: int
+    name: str
+    sha256: str
+    extension: str
+
+
+def lacks_facts(facts: str | None) -> bool:
+    """Whether what was measured of an original (JSON of collect.facts) is not all that is measured today."""
+    return facts is None or NEWEST_FACT not in facts
+
+
+def unmeasured(session: Session, project_id: int, image_ids: Sequence[int] | None = None) -> list[Unmeasured]:
+    """The images of a project, or those among a few, that were not measured wholly, in the order they were added."""
+    query = select(Image.id, Image.name, Image.sha256, Blob.extension).where(_lacking(project_id)).order_by(Image.id)
+    if image_ids is not None:
+        query = query.where(Image.id.in_(image_ids))
+    return [Unmeasured(*row) for row in session.execute(query)]
+
+
+def count(session: Session, project_id: int) -> int:
+    """How many images of a project were not measured wholly."""
+    return session.scalar(select(func.count(Image.id)).where(_lacking(project_id))) or 0
+
+
+def _lacking(project_id: int) -> ColumnElement[bool]:
+    """What the image and blob of an original fulfil that was not measured wholly."""
+    facts = or_(Blob.facts.is_(None), ~Blob.facts.contains(NEWEST_FACT))
+    return and_(Blob.sha256 == Image.sha256, Image.project_id == project_id, facts)
+
+
+def facts_of(session: Session, sha256: str) -> str | None:
+    """What was measured of an original, as JSON of collect.facts."""
+    return session.scalar(select(Blob.facts).where(Blob.sha256 == sha256))
+
+
+def put(session: Session, sha256: str, facts: str, phashes: tuple[str, str]) -> None:
+    """Write down what was found of an original."""
+    phash, phash_mirrored = phashes
+    values = {"facts": facts, "phash": phash, "phash_mirrored": phash_mirrored}
+    session.execute(update(Blob).where(Blob.sha256 == sha256).values(**values))
