@@ -85,18 +85,34 @@ document.addEventListener("htmx:finally:request", (event) => {
 
 // A form that was refused leads to what is wrong in it, which may stand out of sight above.
 let submitted = null;
-document.addEventListener("submit", (event) => (submitted = event.target), true);
+let from = null;
+document.addEventListener("submit", (event) => ([submitted, from] = [event.target, document.activeElement]), true);
 document.addEventListener("htmx:finally:request", (event) => {
   const { sourceElement, response } = event.detail.ctx;
   const isSent = sourceElement === submitted || sourceElement.matches("button");
   if (sourceElement === submitted) submitted = null;
-  if (isSent && response?.status === 422) document.querySelector("main [aria-invalid=true]")?.focus();
+  // Whoever has gone on to another field meanwhile stays there.
+  const active = document.activeElement;
+  const hasStayed = active === document.body || active === from || (active.id && active.id === from?.id) || !active.matches("input, textarea, select");
+  if (isSent && hasStayed && response?.status === 422) document.querySelector("main [aria-invalid=true]")?.focus();
 });
 
 // What draws itself again, unasked. While the stream's mark says that the connection is lost, that says enough.
 const isRefresh = ({ request, sourceElement }) => request.method === "GET" && !sourceElement.matches("a, button, form, input, select, textarea");
 const hasMark = () => document.querySelector("[data-stream-state]:not([data-stream-state=closed])");
 let away = null;
+
+// An answer that fills a form anew (data-refills) holds for every field. A morph leaves alone what was typed where the
+// new text is that of the old answer, so what was typed goes first, but for the field that has the cursor.
+document.addEventListener("htmx:before:swap", (event) => {
+  const form = event.target.closest?.("[data-refills]")?.form;
+  if (!form) return;
+  const field = document.activeElement;
+  const isTyped = field?.form === form && field.matches("textarea, input:not([type=radio], [type=checkbox])");
+  const text = field?.value;
+  form.reset();
+  if (isTyped) field.value = text;
+});
 
 document.addEventListener("htmx:before:response", () => {
   away?.remove();
@@ -166,6 +182,18 @@ document.addEventListener("submit", async (event) => {
   form.requestSubmit(submitter);
   delete form.dataset.isConfirmed;
 });
+
+// A plain form is sent once: a second Enter before the next page has come would make a second project or a second run.
+const SENT_MS = 20_000;
+const sent = new Set();
+addEventListener("submit", (event) => {
+  const { target: form } = event;
+  if (event.defaultPrevented || form.method !== "post") return;
+  if (sent.has(form)) return event.preventDefault();
+  sent.add(form);
+  setTimeout(() => sent.delete(form), SENT_MS);
+});
+addEventListener("pageshow", () => sent.clear());
 
 // Dialogs: data-open="id" opens one; data-close or a click beside it closes it
 document.addEventListener("click", (event) => {

@@ -204,9 +204,14 @@ function place(tile) {
   if (shown) return shown.replaceWith(tile);
   // While later pages of the grid have not been shown, the newest pictures have a place of their own.
   (byId("image-more") ? byId("images-new") : grid.lastElementChild).append(tile);
+}
+
+// Images come one by one, or with the grid once an import has ended: with the first, the page is one with images.
+new MutationObserver(() => {
+  if (!grid.querySelector(".image-tile")) return;
   zone.classList.add("slim");
   byId("selection").hidden = false;
-}
+}).observe(grid, { childList: true, subtree: true });
 
 byId("uploads-clear").addEventListener("click", () => {
   for (const row of [...list.children]) if (row.matches(".done, .failed, .held")) row.remove();

@@ -3,7 +3,7 @@ const rows = () => [...document.querySelectorAll(".report-row")];
 let place = -1;
 
 document.addEventListener("htmx:before:request", (event) => {
-  if (event.target.matches?.("#report form")) place = rows().indexOf(event.target.closest(".report-row"));
+  if (event.target.matches?.("#report form")) place = Math.max(0, rows().indexOf(event.target.closest(".report-row")));
 });
 
 document.addEventListener("htmx:after:swap", () => {

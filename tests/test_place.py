@@ -3,12 +3,18 @@
 import pytest
 from sqlalchemy import Engine
 
+from app.collect.imports import take_file
 from app.config import Settings
 from app.contract.buckets import Size
+from app.inspect.reading import read_facts
+from app.label.desk import Desk
+from app.launch.draft import draft
+from app.launch.subject import subject_of
 from app.place import Target, place_of, target_of
-from app.store import projects
+from app.store import bases, images, projects
 from app.store.db import read, write
-from tests.drawing import project_with_images
+from app.table import table_of
+from tests.drawing import picture, project_with_images
 
 
 def test_the_kept_box_is_in_the_images_own_pixels() -> None:
@@ -30,3 +36,25 @@ def test_the_target_is_the_base_or_what_sd15_would_ask_for(settings: Settings, e
     with read(engine) as session:
         assert target_of(session, bare) == Target(512, 64, "")
         assert target_of(session, projects.get(session, based_id)).base_name
+
+
+def test_every_page_shows_what_the_project_was_trained_with_last(settings: Settings, engine: Engine) -> None:
+    project_id = project_with_images(settings, engine, 1)
+    take_file(settings, engine, project_id, "small.png", picture(7, 40, 30))
+    for is_on in (True, False):
+        with write(engine) as session:
+            projects.remember_enlarges(session, project_id, is_on)
+        with read(engine) as session:
+            project = projects.get(session, project_id)
+            small = images.training_rows(session, project_id)[-1]
+            target = target_of(session, project)
+            place = place_of(small.size, target)
+            found = next(at for row, at in read_facts(session, settings, project_id).fits() if row.id == small.id)
+            table = table_of(session, Desk(), project_id)
+            base = bases.get(session, project.base_id or 0)
+            made = draft(subject_of(session, project_id, base), None, {})
+        assert place.fit == found == table.place(table.by_id[small.id])
+        assert place.fit.upscaled is is_on
+        assert made.spec is not None
+        assert made.spec.data.enlarges is is_on
+        assert made.spec.data.buckets.fit(small.size) == place.fit
