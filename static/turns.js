@@ -52,6 +52,10 @@ function waits(event) {
   const isTyping = [...holds].some((each) => each.isTyping);
   const { target } = event;
   if (!isTyping && target instanceof Element && (isField(target) || target.matches("select") || target.closest("dialog:not(.lightbox)"))) return false;
+  // The browser's own ways to stop and to go back stay free.
+  if (stay && (event.altKey || event.key === "Escape")) return stay(letGo("You have stayed")) ?? false;
+  // Tab goes on at once, and the keys before it were about what it leaves.
+  if (event.key === "Tab" && !isTyping) return letGo("You have gone on");
   if (event.ctrlKey || event.metaKey || event.altKey) return WITH_CTRL.has(event.key.length === 1 ? event.key.toLowerCase() : event.key);
   return event.key.length === 1 || NAMED.has(event.key) || (isTyping && event.key === "Tab");
 }
@@ -107,11 +111,12 @@ let stay = null;
 window.navigation?.addEventListener("navigate", ({ destination, downloadRequest, hashChange }) => {
   if (destination.sameDocument || hashChange || downloadRequest !== null) return;
   stay?.();
-  hold(new Promise((resolve) => (stay = resolve)), { most_ms: LEAVING_MS });
+  const left = new Promise((resolve) => (stay = resolve)).finally(() => (stay = null));
+  hold(left, { most_ms: LEAVING_MS });
 });
 
 // A person was asked, and stays.
-addEventListener("beforeunload", (event) => setTimeout(() => event.defaultPrevented && stay?.()));
+addEventListener("beforeunload", (event) => setTimeout(() => event.defaultPrevented && stay?.(letGo("You have stayed"))));
 
 // On a page that the browser had kept nothing is awaited any more.
 addEventListener("pageshow", (event) => {

@@ -84,7 +84,11 @@ SMALL: dict[str, Value] = {
     "sampling.guidance": 3.0,
 }
 """Measured on the bundled base by tests/bench/calibrate.py; full alpha and a high rate, since its layers are narrow."""
-SMALL_TEXT_RATE = 5e-4
+SMALL_WITH_TEXT: dict[str, Value] = {
+    "optimization.learning_rate": 2e-3,
+    "optimization.text_encoder_learning_rate": 1e-3,
+}
+"""A figure has more to be learnt than a hand has, and its word must come to mean it."""
 SMALL_THOROUGH: dict[str, Value] = {
     "network.rank": 32,
     "network.alpha": 32.0,
@@ -154,11 +158,13 @@ def _values(
     }
     values |= RECIPES[made_for]
     if is_small:
-        values |= SMALL | (SMALL_THOROUGH if length.key == "thorough" else {})
+        values |= SMALL
+        if RECIPES[made_for].get("optimization.text_encoder_learning_rate"):
+            values |= SMALL_WITH_TEXT
+        if length.key == "thorough":
+            values |= SMALL_THOROUGH
         values["network.conv_rank"] = int(values["network.rank"]) // 2
         values["network.conv_alpha"] = float(values["network.conv_rank"])
-        if values["optimization.text_encoder_learning_rate"]:
-            values["optimization.text_encoder_learning_rate"] = SMALL_TEXT_RATE
     if length is SMALL_CARD:
         values |= {"optimization.optimizer": "adamw-8bit", "network.conv_rank": 0}
     return values

@@ -11,7 +11,8 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from app.contract.splits import Split
-from app.store.images import NewCaption, name_key, words_of
+from app.store.edits import name_key
+from app.store.images import NewCaption, words_of
 from app.store.models import Blob, Caption, Image
 from app.store.provenance import Provenance, origin_of
 

@@ -1,5 +1,6 @@
 """Edits of one image or of many in one step: the rows change, revisions grow and the history is written together."""
 
+import unicodedata
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,6 +44,11 @@ class Words:
     text: str | None
     by: str
     origin: Columns | None = None
+
+
+def name_key(name: str) -> str:
+    """A name by which captions find it: composed, and without case."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def new_step(project_id: int, by: str, batch: str = "") -> Step:
@@ -97,6 +103,8 @@ def write_fields(session: Session, step: Step, changes: Mapping[int, Columns]) -
             edits.append(step.edit("image", image_id, "provenance", before, after))
         for key, value in new.items():
             setattr(row, key, value)
+        if "name" in new:
+            row.name_key = name_key(row.name)
         row.revision += 1
     session.flush()
     record_many(session, edits)
@@ -209,7 +217,7 @@ def _read_columns(project_id: int, image_id: int, snap: Mapping[str, object]) ->
         "project_id": project_id,
         "sha256": snap["sha256"],
         "name": name,
-        "name_key": name.casefold(),
+        "name_key": name_key(name),
         "repeats": snap.get("repeats") or 1,
         "added_us": now_us(),
         "revision": 1,

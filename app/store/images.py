@@ -1,6 +1,5 @@
 """Images of a project: added once a content, paged in order, removed without touching their originals."""
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -13,7 +12,7 @@ from app.contract.recipe import UNTOUCHED, Recipe, read_recipe, size_after
 from app.contract.splits import Split
 from app.errors import Invalid, NotFound
 from app.store import projects
-from app.store.edits import new_step, remove_images
+from app.store.edits import name_key, new_step, remove_images
 from app.store.history import Edit, record, record_many
 from app.store.measures import lacks_facts
 from app.store.models import Blob, Caption, Image, Project, now_us
@@ -92,11 +91,6 @@ class ImageRow:
     def size(self) -> Size:
         """The size of what trains and is shown."""
         return size_after(self.recipe, self.upright)
-
-
-def name_key(name: str) -> str:
-    """A name by which captions find it: composed, and without case."""
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 def add(

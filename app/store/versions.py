@@ -145,20 +145,33 @@ def restore(engine: Engine, project_id: int, history_id: int, by: str) -> int:
         now = state_at(session, project_id, history.newest(session, project_id))
     step = new_step(project_id, by)
 
+    kept: set[int] = set()
+
     def some(session: Session, ids: Sequence[int]) -> int:
         part = {key: wanted[key] for key in ids if key in wanted}
         gone = {key: then.snap for key, then in part.items() if key not in now and then.snap is not None}
         back = set(restore_images(session, step, gone))
-        here = {key: then for key, then in part.items() if key in now or key in back}
-        columns: dict[int, Columns] = {key: then.columns for key, then in here.items() if key in now or then.columns}
+        twins = _twins(session, project_id, {key: snap for key, snap in gone.items() if key not in back})
+        kept.update(twins.values())
+        here = {twins.get(key, key): then for key, then in part.items() if key in now or key in back or key in twins}
+        columns: dict[int, Columns] = {key: then.columns for key, then in here.items() if then.columns}
         words = {key: Words(then.caption, by) for key, then in here.items()}
         changed = {*back, *write_captions(session, step, words), *write_fields(session, step, columns)}
-        return len(changed) + remove_images(session, step, [key for key in ids if key not in wanted])
+        return len(changed) + remove_images(
+            session, step, [key for key in ids if key not in wanted and key not in kept]
+        )
 
-    # What came in since goes last, as it did when all was one transaction.
+    # What came in since goes last: some of it stands for what was removed.
     extra = [key for key in now if key not in wanted]
     differing = [key for key, then in wanted.items() if then != now.get(key)]
     return in_parts(engine, [*differing, *extra], some)
+
+
+def _twins(session: Session, project_id: int, gone: Mapping[int, Mapping[str, object]]) -> dict[int, int]:
+    """The images that hold the pictures of removed ones by now: the same file was added again."""
+    by_hash = {str(snap["sha256"]): image_id for image_id, snap in gone.items()}
+    query = select(Image.sha256, Image.id).where(Image.project_id == project_id, Image.sha256.in_(by_hash))
+    return {by_hash[sha256]: image_id for sha256, image_id in session.execute(query)}
 
 
 @dataclass(frozen=True)

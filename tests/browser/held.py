@@ -1,5 +1,8 @@
 """Answers that a test holds back, and keys pressed meanwhile, also many of them in one breath."""
 
+import time
+from collections.abc import Callable
+
 from playwright.sync_api import Page, Route
 
 IN_ONE_BREATH = """(keys) => {
@@ -37,6 +40,15 @@ class Held:
         self.is_open = True
         for route in list(self.routes):
             route.continue_()
+
+
+def until_served(page: Page, condition: Callable[[], object], what: str, deadline_s: float) -> None:
+    """Wait for a condition; meanwhile answers that are held back no more go through, in the page's turn alone."""
+    end = time.monotonic() + deadline_s
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {deadline_s:.0f} s for {what}")
+        page.wait_for_timeout(50)
 
 
 def press(page: Page, *keys: str) -> None:

@@ -111,3 +111,30 @@ def test_a_form_is_sent_once(page: Page, studio: Studio) -> None:
     assert len(sent.routes) == 1
     sent.release()
     expect(page.get_by_role("heading", name="Images", level=1)).to_be_visible()
+
+
+def test_a_key_that_waits_does_not_fall_on_what_the_focus_goes_on_to(page: Page, studio: Studio) -> None:
+    new_project(page, ("a.png", picture(1, 80, 40)))
+    page.goto("/images/1/polish")
+    page.locator("#mirror").focus()
+    steps = Held(page, "**/polish/step")
+    press(page, "Enter", "Enter", "Tab")
+    expect(page.locator("#flip")).to_be_focused()
+    steps.release()
+    press(page, "r")
+    expect(page.locator(".polish-bar")).to_contain_text("→ 40 × 80")
+    # Mirrored and then turned; with a flip between the two it would be mirrored as well.
+    assert recipe(studio, 1) == Recipe(quarter_turns=1, flipped=True)
+    expect(page.locator(".toast")).to_contain_text("the key you pressed before did nothing")
+
+
+def test_what_waits_for_another_page_is_dropped_by_whoever_stays(page: Page, studio: Studio) -> None:
+    new_project(page, ("a.png", picture(1, 64, 64)))
+    page.goto("/images/1/mask")
+    page.locator("#mask-canvas").focus()
+    press(page, "Space")
+    page.on("dialog", lambda dialog: dialog.dismiss())
+    press_at_once(page, "Escape", "Enter")
+    expect(page.locator(".toast")).to_contain_text("You have stayed: the key you pressed before did nothing")
+    press(page, "Enter")
+    page.wait_for_url("**/images/1/polish")

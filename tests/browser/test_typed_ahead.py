@@ -15,9 +15,9 @@ from app.store.models import Image
 from app.store.suggestions import Taken
 from tests.browser import labeling
 from tests.browser.conftest import open_context
-from tests.browser.held import Held, press, press_at_once
+from tests.browser.held import Held, press, press_at_once, until_served
 from tests.browser.labeling import all_saved, open_screen
-from tests.studio import Studio, until
+from tests.studio import Studio
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -93,7 +93,7 @@ def test_words_are_written_on_the_image_that_was_looked_for(context: BrowserCont
     index.release()
     expect(page.locator("#status-place")).to_have_text("2/3")
     all_saved(page)
-    until(lambda: stored(shared, project_id) == [("fox", 1), ("hare", 2), ("owl", 1)], "the captions", 30)
+    until_served(page, lambda: stored(shared, project_id) == [("fox", 1), ("hare", 2), ("owl", 1)], "the captions", 60)
 
 
 def test_undo_takes_no_newer_words_away(context: BrowserContext, shared: Studio) -> None:
@@ -106,7 +106,7 @@ def test_undo_takes_no_newer_words_away(context: BrowserContext, shared: Studio)
     press_at_once(page, "Control+z", "Enter", *", night", "Escape")
     undo.release()
     expect(page.locator("#caption")).to_have_value("fox, night")
-    until(lambda: captions(shared, project_id) == ["fox, night"], "the caption", 30)
+    until_served(page, lambda: captions(shared, project_id) == ["fox, night"], "the caption", 60)
     # By pointer one is at the words before the answer has come.
     undo = Held(page, "**/undo")
     press(page, "Control+z")
@@ -118,7 +118,7 @@ def test_undo_takes_no_newer_words_away(context: BrowserContext, shared: Studio)
     undo.release()
     expect(page.locator("#caption")).to_have_value("fox, grass")
     press(page, *" hill", "Escape")
-    until(lambda: captions(shared, project_id) == ["fox, grass hill"], "the caption", 30)
+    until_served(page, lambda: captions(shared, project_id) == ["fox, grass hill"], "the caption", 60)
 
 
 def test_what_is_undone_is_the_key_before(context: BrowserContext, shared: Studio) -> None:
@@ -143,7 +143,7 @@ def test_a_late_row_takes_no_change_back(context: BrowserContext, shared: Studio
     expect(page.locator("#fact-repeats")).to_have_text("3 ×")
     saving.release()
     all_saved(page)
-    until(lambda: stored(shared, project_id) == [("fox", 3)], "the repeats", 30)
+    until_served(page, lambda: stored(shared, project_id) == [("fox", 3)], "the repeats", 60)
 
 
 def test_the_image_that_is_shown_is_polished(context: BrowserContext, shared: Studio) -> None:
@@ -182,7 +182,7 @@ def test_somebody_elses_words_ask_once_the_keyboard_rests(context: BrowserContex
     expect(page.locator("#merge-yours")).to_have_text("fox, night 1 sky\n2")
     press(page, "1")
     all_saved(page)
-    until(lambda: captions(shared, project_id) == ["fox, night 1 sky\n2"], "the caption", 30)
+    until_served(page, lambda: captions(shared, project_id) == ["fox, night 1 sky\n2"], "the caption", 60)
 
 
 def test_a_panel_takes_the_focus_from_nobody(context: BrowserContext, shared: Studio) -> None:
@@ -224,7 +224,7 @@ def test_suggestions_that_come_late_are_taken(context: BrowserContext, shared: S
     late = Held(page, "**/suggestions.json")
     press_at_once(page, "a", "j", "A", "Enter")
     late.release()
-    until(lambda: captions(shared, project_id) == ["fox, hat 0, snow", "hare, hat 1"], "the captions", 30)
+    until_served(page, lambda: captions(shared, project_id) == ["fox, hat 0, snow", "hare, hat 1"], "the captions", 60)
     # What was accepted last takes no focus away from somebody who writes by now.
     accepting = Held(page, "**/accept")
     expect(page.locator(".label-ghost")).to_have_count(1)
@@ -235,7 +235,7 @@ def test_suggestions_that_come_late_are_taken(context: BrowserContext, shared: S
     accepting.release()
     expect(page.locator("#ghosts")).to_be_hidden()
     press(page, *"on", "Escape")
-    until(lambda: captions(shared, project_id)[1] == "hare, hat 1, snow, noon", "the caption", 30)
+    until_served(page, lambda: captions(shared, project_id)[1] == "hare, hat 1, snow, noon", "the caption", 60)
 
 
 def test_answers_of_a_pass_come_before_its_end(context: BrowserContext, shared: Studio) -> None:
@@ -249,7 +249,9 @@ def test_answers_of_a_pass_come_before_its_end(context: BrowserContext, shared: 
     order.release()
     expect(page.locator("#status-mode")).to_have_text("Browse")
     all_saved(page)
-    until(lambda: stored(shared, project_id) == [("fox, hat", 1), ("hare, hat", 1), ("owl", 2)], "the captions", 30)
+    until_served(
+        page, lambda: stored(shared, project_id) == [("fox, hat", 1), ("hare, hat", 1), ("owl", 2)], "the captions", 60
+    )
 
 
 def test_a_tag_is_written_anew_before_it_has_been_read(context: BrowserContext, shared: Studio) -> None:
@@ -262,7 +264,9 @@ def test_a_tag_is_written_anew_before_it_has_been_read(context: BrowserContext, 
     reading.release()
     expect(page.locator("#status-place")).to_have_text("2/2")
     all_saved(page)
-    until(lambda: stored(shared, project_id) == [("fox, red hat, snow", 1), ("owl, grass", 2)], "the captions", 30)
+    until_served(
+        page, lambda: stored(shared, project_id) == [("fox, red hat, snow", 1), ("owl, grass", 2)], "the captions", 60
+    )
 
 
 def test_tab_completes_what_comes_late(context: BrowserContext, shared: Studio) -> None:
@@ -296,4 +300,4 @@ def test_a_key_during_a_reload_costs_no_unsaved_words(context: BrowserContext, s
     press_at_once(page, "j", "+")
     page.unroute("**/images/*/label")
     index.release()
-    until(lambda: stored(shared, project_id) == [("fox, snow", 1), ("hare", 2)], "the captions", 30)
+    until_served(page, lambda: stored(shared, project_id) == [("fox, snow", 1), ("hare", 2)], "the captions", 60)

@@ -1,6 +1,7 @@
 """Versions: a name for a point, what differs between two, and the way back in one step."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import Engine
@@ -69,5 +70,29 @@ def test_restoring_is_one_step_that_can_be_undone(engine: Engine, project_id: in
     assert versions.restore(engine, project_id, old.history_id, "bob") == 5
     with write(engine) as session:
         assert versions.differences(versions.state_at(session, project_id, 10**9), then) == []
+        undo.undo(session, project_id, "bob")
+        assert dump(session) == now
+
+
+def test_restoring_keeps_an_image_that_was_removed_and_added_again(
+    engine: Engine, project_id: int, picture: Picture
+) -> None:
+    ids = fill(engine, project_id, picture)
+    with write(engine) as session:
+        captions.save(session, ids[0], "old words", "ann")
+        images.set_repeats(session, ids[0], 3, "ann")
+        old = versions.save(session, project_id, "old", "ann")
+        images.remove(session, ids[0], "ann")
+        renamed = replace(picture("0.png"), name="Other.png")
+        again, _ = images.add(session, project_id, renamed, "new words", "ann")
+        now = dump(session)
+    for _ in range(2):
+        versions.restore(engine, project_id, old.history_id, "bob")
+        with write(engine) as session:
+            row = images.get(session, again.id)
+            assert (row.sha256, row.name, row.caption, row.repeats) == (renamed.sha256, "0.png", "old words", 3)
+            assert [each.id for each in images.starting_with(session, project_id, "0.PNG")] == [again.id]
+            assert images.present(session, project_id, [*ids, again.id]) == {*ids[1:], again.id}
+    with write(engine) as session:
         undo.undo(session, project_id, "bob")
         assert dump(session) == now
