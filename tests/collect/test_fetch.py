@@ -190,7 +190,7 @@ def test_a_picture_comes_with_its_address_and_its_owners_wish(site: Site, settin
         for path in ("/a.png", "/noai.png", "/none.png")
     ]
     decoders.close()
-    assert [(each.new.name, each.new.source, each.new.no_ai) for each in taken if each.new] == [
+    assert [(each.new.name, each.new.origin.source, each.new.origin.no_ai) for each in taken if each.new] == [
         ("a.png", site.url("/a.png"), False),
         ("noai.png", site.url("/noai.png"), True),
     ]
