@@ -17,6 +17,7 @@ from worker.mini.recipe import (
     choose_hand,
     invented_word,
     make_optimizer,
+    rounded,
     spread_timesteps,
     start_denoiser,
     start_from,
@@ -82,6 +83,14 @@ def test_plain_pictures_are_learnt_more_often_than_renderings() -> None:
     chosen = [choose_hand(Random(seed)) for seed in range(500)]
     assert 0.5 < chosen.count(0) / len(chosen) < 0.7
     assert set(chosen) == set(range(1 + len(RENDERINGS)))
+
+
+def test_rounded_weights_are_near_and_end_in_two_zero_bits() -> None:
+    weight = torch.randn(1000, generator=torch.Generator().manual_seed(0))
+    near = rounded(weight)
+    assert ((near - weight).abs() <= weight.abs() / 256).all()
+    assert not (near.half().view(torch.int16) & 3).any()
+    assert torch.equal(rounded(near), near)
 
 
 def test_strangers_are_words_that_describe_nothing() -> None:

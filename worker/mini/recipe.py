@@ -197,6 +197,15 @@ def train_denoiser(work: Path, steps: int) -> None:
             saved_at = time.monotonic()
 
 
+def rounded(weight: Tensor) -> Tensor:
+    """The nearest fp16 values whose last two bits are zero, so that they pack a tenth smaller.
+
+    That leaves 8 bits of mantissa, one more than the bfloat16 that they were trained in.
+    """
+    bits = weight.half().view(torch.int16).int() & 0xFFFF
+    return ((bits + 1 + (bits >> 2 & 1)) & ~3).to(torch.int16).view(torch.float16).to(weight.dtype)
+
+
 def write_base(work: Path, to: Path) -> None:
     """Write the averaged weights as a diffusers folder in fp16."""
     kept = torch.load(work / "denoiser.pt", map_location="cpu")
@@ -206,6 +215,9 @@ def write_base(work: Path, to: Path) -> None:
     with torch.no_grad():
         for weight, mean in zip([*unet.parameters(), *text_encoder.parameters()], kept["average"], strict=True):
             weight.copy_(mean)
+    with torch.no_grad():
+        for weight in [*unet.parameters(), *text_encoder.parameters()]:
+            weight.copy_(rounded(weight))
     for part, name in ((vae, "vae"), (unet, "unet"), (text_encoder, "text_encoder")):
         part.half().save_pretrained(to / name, safe_serialization=True)
     make_tokenizer(work).save_pretrained(to / "tokenizer")
