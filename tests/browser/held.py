@@ -14,6 +14,23 @@ IN_ONE_BREATH = """(keys) => {
 }"""
 
 
+PROBE = "/static/favicon.svg?intercepted"
+
+
+def intercept(page: Page, address: str, handler: Callable[[Route], object]) -> None:
+    """Handle what a page asks for, from this call on.
+
+    Chromium says that it intercepts before the page's process has heard of it: on an open page the next request can
+    still slip through. So one is made until it is caught.
+    """
+    page.route(address, handler)
+    if not page.url.startswith("http"):
+        return
+    page.route(f"**{PROBE}", lambda route: route.fulfill(body="caught"))
+    probe = f"async () => (await fetch('{PROBE}', {{ cache: 'no-store' }})).text()"
+    until_served(page, lambda: page.evaluate(probe) == "caught", "requests to be intercepted", 60)
+
+
 class Held:
     """Answers that are held back until they are let go."""
 
@@ -21,7 +38,7 @@ class Held:
         self.page = page
         self.routes: list[Route] = []
         self.is_open = False
-        page.route(address, self.take)
+        intercept(page, address, self.take)
 
     def take(self, route: Route) -> None:
         """Hold an answer back, or let it through once the others are."""
@@ -31,8 +48,7 @@ class Held:
 
     def wait(self, count: int = 1) -> None:
         """Wait until that many have been asked for."""
-        while len(self.routes) < count:
-            self.page.wait_for_timeout(10)
+        until_served(self.page, lambda: len(self.routes) >= count, f"{count} to be asked for at {self.page.url}", 60)
 
     def release(self) -> None:
         """Let all go, also those asked for from now on."""
@@ -48,7 +64,7 @@ def until_served(page: Page, condition: Callable[[], object], what: str, deadlin
     while not condition():
         if time.monotonic() > end:
             raise AssertionError(f"waited {deadline_s:.0f} s for {what}")
-        page.wait_for_timeout(50)
+        page.wait_for_timeout(20)
 
 
 def press(page: Page, *keys: str) -> None:

@@ -35,8 +35,7 @@ def open_screen(page: Page, project_id: int) -> None:
     page.goto(f"/projects/{project_id}/label")
     page.locator(".label-tile").first.wait_for()
     expect(page.locator("#status-place")).to_contain_text("/")
-    page.keyboard.press("g")
-    page.keyboard.press("g")
+    page.keyboard.press("Home")
     expect(page.locator("#status-place")).to_contain_text("1/")
 
 

@@ -15,7 +15,7 @@ from app.store.models import Image
 from app.store.suggestions import Taken
 from tests.browser import labeling
 from tests.browser.conftest import open_context
-from tests.browser.held import Held, press, press_at_once, until_served
+from tests.browser.held import Held, intercept, press, press_at_once, until_served
 from tests.browser.labeling import all_saved, open_screen
 from tests.studio import Studio
 
@@ -290,7 +290,7 @@ def test_a_key_during_a_reload_costs_no_unsaved_words(context: BrowserContext, s
     project_id = fill(shared, ["fox", "hare"])
     page = context.new_page()
     open_screen(page, project_id)
-    page.route("**/images/*/label", lambda route: route.abort())
+    intercept(page, "**/images/*/label", lambda route: route.abort())
     press(page, "Enter", *", snow", "Escape")
     expect(page.locator("#status-saving")).to_contain_text("1 not saved")
     index = Held(page, "**/label/index.json*")

@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from tests.browser.held import intercept
 from tests.studio import Studio
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -68,7 +69,7 @@ def test_the_mark_alone_says_that_the_stream_is_lost(patient: Page, idle_studio:
 
 def test_a_list_says_that_it_is_not_fresh_until_it_is(patient: Page) -> None:
     patient.goto("/runs")
-    patient.route("**/runs/list", lambda route: route.abort())
+    intercept(patient, "**/runs/list", lambda route: route.abort())
     expect(patient.locator(".toast")).to_contain_text("does not answer")
     patient.unroute("**/runs/list")
     expect(patient.locator(".toast")).to_have_count(0)
