@@ -18,13 +18,13 @@ ADDRESS = re.compile(r"http://\S+?(?=/?\s)")
 class Studio:
     """A running studio; `address` has no slash at its end."""
 
-    def __init__(self, data: Path, *words: str) -> None:
+    def __init__(self, data: Path, *words: str, command: str = "serve") -> None:
         """Start it and wait until it answers on its address."""
         self.data = data
         self.log = data.with_name(f"{data.name}-{time.monotonic_ns()}.log")
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "app.cli", "--data", str(data), "serve", "--port", "0", "--no-browser", *words],
+                [sys.executable, "-m", "app.cli", "--data", str(data), command, "--port", "0", "--no-browser", *words],
                 cwd=ROOT,
                 env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
                 stdout=log,

@@ -6,6 +6,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from app.collect import pebblo
 from app.collect.imports import take_file
@@ -14,6 +15,7 @@ from app.contract.purposes import PurposeKey
 from app.errors import NotFound
 from app.store import bases, images, projects, provenance
 from app.store.db import read, write
+from app.store.models import Project
 
 OPENMOJI = Path(__file__).parent / "openmoji"
 # Who brought the words, as the history and the captions say it.
@@ -74,12 +76,25 @@ def demo_of(key: str) -> Demo:
     raise NotFound(f"There is no demo called {key}.", f"There are: {', '.join(demo.key for demo in DEMOS)}.")
 
 
+def stands_in(session: Session, project_id: int, demo: Demo) -> bool:
+    """Whether a project holds images of a demo, whatever it is called by now."""
+    return provenance.stands_in(session, project_id, demo.origin["source"], demo.origin["author"])
+
+
+def project_of(session: Session, demo: Demo) -> Project | None:
+    """Find the project of a demo, also once it has another name."""
+    if found := projects.by_name(session, demo.project):
+        return found
+    named_anew = projects.with_trigger_word(session, demo.trigger_word)
+    return next((each for each in named_anew if stands_in(session, each.id, demo)), None)
+
+
 def make(settings: Settings, engine: Engine, demo: Demo) -> int:
     """Make a demo's project on the bundled base, unless it is there, and return its id."""
     with read(engine) as session:
         base = next((row for row in bases.listed(session) if row.is_bundled), None)
     with write(engine) as session:
-        if found := projects.by_name(session, demo.project):
+        if found := project_of(session, demo):
             return found.id
         base_id = base.id if base else None
         project_id = projects.create(session, demo.project, demo.purpose, demo.trigger_word, base_id).id

@@ -121,8 +121,7 @@ def index(request: Request, store: Store) -> HTMLResponse:
     """List the projects, each with its one next step."""
     with read(store) as session:
         listed = [Listed(card, next_step(standing(session, card.id))) for card in projects.cards(session)]
-    names = {each.card.name for each in listed}
-    offered = [each for each in demos.DEMOS if each.project not in names]
+        offered = [each for each in demos.DEMOS if not demos.project_of(session, each)]
     return page(request, "projects/index", IndexPage(listed, offered))
 
 
@@ -273,7 +272,7 @@ def _show_page(
         base_options=base_options(bases.listed(session), form.base_id),
         caption_url=f"/projects/{project.id}/captions",
         doubt=doubt_trigger(form.trigger_word.strip()),
-        attribution=next((each.attribution for each in demos.DEMOS if each.project == project.name), ""),
+        attribution=" ".join(each.attribution for each in demos.DEMOS if demos.stands_in(session, project.id, each)),
         is_saved=is_saved,
         errors=errors,
     )

@@ -77,6 +77,11 @@ def by_name(session: Session, name: str) -> Project | None:
     return session.scalar(select(Project).where(Project.name_key == _key(name)))
 
 
+def with_trigger_word(session: Session, trigger_word: str) -> list[Project]:
+    """The projects with this trigger word, the oldest first."""
+    return list(session.scalars(select(Project).where(Project.trigger_word == trigger_word).order_by(Project.id)))
+
+
 def update(session: Session, project_id: int, by: str = "you", **change: Unpack[ProjectChange]) -> Project:
     """Change the named fields and record it. Raises what `create` raises, and NotFound."""
     project = get(session, project_id)

@@ -71,6 +71,12 @@ def shares(session: Session, project_id: int, field: str) -> list[Share]:
     return [Share(*row) for row in session.execute(query.order_by(count.desc(), column)).all()]
 
 
+def stands_in(session: Session, project_id: int, source: str, author: str) -> bool:
+    """Whether any image of a project came from there and was made by them."""
+    known = (Image.project_id == project_id, Image.source == source, Image.author == author)
+    return session.scalar(select(Image.id).where(*known).limit(1)) is not None
+
+
 def set_many(
     session: Session, project_id: int, image_ids: Sequence[int], change: Change, by: str, *, batch: str = ""
 ) -> int:

@@ -3,12 +3,12 @@
 import pytest
 from sqlalchemy import Engine, select
 
-from app.collect.demo import DEMOS, OPENMOJI, Demo, demo_of, make
+from app.collect.demo import DEMOS, OPENMOJI, Demo, demo_of, make, project_of, stands_in
 from app.collect.pictures import read_picture
 from app.config import Settings
 from app.errors import NotFound
 from app.store import images, projects, provenance
-from app.store.db import read
+from app.store.db import read, write
 from app.store.models import Caption, HistoryEntry
 from tests.drawing import bundled_base
 
@@ -38,6 +38,20 @@ def test_a_demo_is_made_once(settings: Settings, engine: Engine, demo: Demo) -> 
         project = projects.get(session, project_id)
     assert (project.purpose, project.base_id) == (demo.purpose, base.id)
     assert [row.caption for row in rows] == [caption for _, _, caption in demo.drawings()]
+
+
+@pytest.mark.parametrize("demo", DEMOS, ids=lambda demo: demo.key)
+def test_a_demo_is_known_by_its_images(settings: Settings, engine: Engine, demo: Demo) -> None:
+    project_id = make(settings, engine, demo)
+    with write(engine) as session:
+        projects.update(session, project_id, name="My own words")
+        # The trigger word alone makes no demo.
+        projects.create(session, "Another", demo.purpose, demo.trigger_word, None)
+    with read(engine) as session:
+        known = {each.key: project_of(session, each) for each in DEMOS}
+        assert [key for key, found in known.items() if found] == [demo.key]
+        assert stands_in(session, project_id, demo)
+    assert make(settings, engine, demo) == project_id
 
 
 @pytest.mark.parametrize("demo", DEMOS, ids=lambda demo: demo.key)

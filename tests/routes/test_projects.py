@@ -170,4 +170,9 @@ async def test_a_demo_is_one_press_away(http: httpx.AsyncClient) -> None:
     again = Html((await http.get("/")).text)
     assert not again.all("form", id="demo-style")
     assert again.one("form", id="demo-character")
+    named = {"name": "My emoji", "purpose": "style", "trigger_word": "openmoji"}
+    assert (await http.post(made.headers["location"], data=named)).status_code == 303
+    overview = Html((await http.get(made.headers["location"])).text)
+    assert "CC BY-SA 4.0" in overview.one("main", id="content").text
+    assert not Html((await http.get("/")).text).all("form", id="demo-style")
     assert (await http.post("/projects/demo", data={"key": "nothing"})).status_code == 404
