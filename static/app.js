@@ -185,12 +185,17 @@ document.addEventListener("submit", async (event) => {
 
 // A plain form is sent once: a second Enter before the next page has come would make a second project or a second run.
 const SENT_MS = 20_000;
-const sent = new Set();
+const SLOW_MS = 2000;
+const sent = new Map();
 addEventListener("submit", (event) => {
   const { target: form } = event;
   if (event.defaultPrevented || form.method !== "post") return;
-  if (sent.has(form)) return event.preventDefault();
-  sent.add(form);
+  if (sent.has(form)) {
+    event.preventDefault();
+    if (event.timeStamp - sent.get(form) > SLOW_MS) toast("This is sent, and LoRA Studio has not answered yet. It is not sent a second time.");
+    return;
+  }
+  sent.set(form, event.timeStamp);
   setTimeout(() => sent.delete(form), SENT_MS);
 });
 addEventListener("pageshow", () => sent.clear());

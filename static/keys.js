@@ -1,15 +1,18 @@
 // Keys. data-key="k" (or "ArrowRight l", "ctrl+Enter", "Space") presses or focuses its element; data-key-label names it.
+// "ctrl+shift+z" wants Shift too, which otherwise changes nothing but with Ctrl and a letter.
+// data-focus-back="id": what a pointer clicks in it hands the focus on to that element, so that Enter is the page's key again.
 // data-key-told names keys that another script listens for. data-key-scope limits keys to what holds the focus. data-roving moves the focus among its [data-roving-item] by arrows.
+import { takesKeys } from "./fields.js";
 import { hold } from "./turns.js";
 
 const PATIENCE_MS = 10_000;
 const isShown = (element) => element.checkVisibility?.() ?? element.offsetParent !== null;
-const isTyping = (element) => element.matches("textarea, select, [contenteditable], input:not([type=checkbox], [type=radio], [type=button], [type=submit])");
 const keysOf = (element) => (element.dataset.key ?? element.dataset.keyTold).split(/\s+/).filter(Boolean);
 
 function pressed(event) {
   const name = event.key === " " ? "Space" : event.key;
-  const lead = (event.ctrlKey || event.metaKey ? "ctrl+" : "") + (event.altKey ? "alt+" : "");
+  const hasCtrl = event.ctrlKey || event.metaKey;
+  const lead = (hasCtrl ? "ctrl+" : "") + (event.altKey ? "alt+" : "") + (hasCtrl && event.shiftKey && /^[a-z]$/i.test(event.key) ? "shift+" : "");
   return (lead + name).toLowerCase();
 }
 
@@ -65,11 +68,11 @@ document.addEventListener("keydown", (event) => {
   const { target } = event;
   if (event.defaultPrevented || event.isComposing || !(target instanceof Element)) return;
   const hasModifier = event.ctrlKey || event.metaKey || event.altKey;
-  if (isTyping(target) && event.key === "Escape" && !target.closest("dialog")) return target.blur();
-  if (isTyping(target) && !hasModifier) return;
+  if (takesKeys(target) && event.key === "Escape" && !target.closest("dialog")) return target.blur();
+  if (takesKeys(target) && !hasModifier) return;
   if (document.querySelector("dialog[open]")) return;
-  // What has the focus takes these for itself; with Ctrl a field does not.
-  if (event.key === "Enter" || event.key === " ") if (target.matches(`a[href], button, summary${hasModifier ? "" : ", input"}`)) return;
+  // What has the focus takes these for itself; with Ctrl a field or a button does not.
+  if (event.key === "Enter" || event.key === " ") if (target.matches(`a[href], summary${hasModifier ? "" : ", button, input"}`)) return;
   if (!hasModifier && event.key === "?") return openKeys();
   if (!hasModifier && rove(event)) return event.preventDefault();
   const found = find(pressed(event));
@@ -101,6 +104,12 @@ function openKeys() {
   }
   document.getElementById("keys").showModal();
 }
+
+// A click that a key made has no detail: who came to a button by keyboard stays on it.
+document.addEventListener("click", ({ target, detail }) => {
+  const button = detail > 0 && target.closest("button[type=button]");
+  if (button) document.getElementById(button.closest("[data-focus-back]")?.dataset.focusBack)?.focus({ preventScroll: true });
+});
 
 document.querySelector("[data-keys-open]")?.addEventListener("click", openKeys);
 

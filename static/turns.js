@@ -1,7 +1,8 @@
 // Keys in their order. While an answer still decides what the next key is about, keys wait; then they are pressed again, one by
 // one, on whatever has the focus by then. So no key is lost, and none falls on the image or the field that was there before.
+import { isText } from "./fields.js";
+
 const MOST_MS = 60_000;
-const FIELD = "textarea, [contenteditable], input:not([type=checkbox], [type=radio], [type=button], [type=submit], [type=range], [type=color])";
 const NAMED = new Set(["Enter", "Escape", "Backspace", "Delete", "Home", "End", "PageUp", "PageDown", "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "F2"]);
 const WITH_CTRL = new Set(["a", "y", "z", ...NAMED]);
 const LEAVING_MS = 30_000;
@@ -9,7 +10,6 @@ const holds = new Set();
 const waiting = [];
 let isAgain = false;
 
-const isField = (element) => element.matches(FIELD);
 const note = () => document.dispatchEvent(new CustomEvent("keys-waiting", { detail: waiting.length }));
 
 // Keys wait until `work` is done; where it comes to false, they have lost what they were about. `isTyping`: also those that
@@ -43,7 +43,14 @@ function end(turn, result) {
 }
 
 function release() {
-  while (!holds.size && waiting.length) again(waiting.shift());
+  while (!holds.size && waiting.length) {
+    // A key that fails leaves none behind it waiting.
+    try {
+      again(waiting.shift());
+    } catch (error) {
+      reportError(error);
+    }
+  }
   note();
 }
 
@@ -51,7 +58,7 @@ function waits(event) {
   if (event.isComposing || event.keyCode === 229) return false;
   const isTyping = [...holds].some((each) => each.isTyping);
   const { target } = event;
-  if (!isTyping && target instanceof Element && (isField(target) || target.matches("select") || target.closest("dialog:not(.lightbox)"))) return false;
+  if (!isTyping && target instanceof Element && (isText(target) || target.matches("select") || target.closest("dialog:not(.lightbox)"))) return false;
   // The browser's own ways to stop and to go back stay free.
   if (stay && (event.altKey || event.key === "Escape")) return stay(letGo("You have stayed")) ?? false;
   // Tab goes on at once, and the keys before it were about what it leaves.
@@ -87,7 +94,7 @@ function byItself(target, event) {
   const { key } = event;
   const hasLead = event.ctrlKey || event.metaKey || event.altKey;
   if (key === "Escape") return target.closest("dialog")?.close();
-  if (isField(target)) return type(target, key, hasLead);
+  if (isText(target)) return type(target, key, hasLead);
   if (!hasLead && [" ", "Enter"].includes(key) && target.matches("a[href], button, summary, input")) target.click();
 }
 

@@ -3,14 +3,13 @@ import * as completion from "./completion.js";
 import * as offers from "./offers.js";
 import { commands, keysOf, nameOf, shownKey } from "./keymap.js";
 import { byId, on, state } from "./state.js";
+import { takesKeys } from "../fields.js";
 
 const CHORD_MS = 1500;
 let actions = {};
 let first = "";
 let timer = 0;
 let waiting = 0;
-
-const isField = (element) => element.matches("textarea, select, [contenteditable], input:not([type=checkbox], [type=radio], [type=button], [type=submit])");
 
 function forget() {
   clearTimeout(timer);
@@ -44,7 +43,7 @@ function used(event) {
   if (isCaption && completion.key(event)) return true;
   if (target === byId("filter") && offers.key(event)) return true;
   if (target.matches(".label-chip-edit")) return false;
-  if (!isCaption && isField(target)) return event.key === "Escape" ? back() : false;
+  if (!isCaption && takesKeys(target)) return event.key === "Escape" ? back() : false;
   // A focused button or link is pressed by its own keys.
   if (["Enter", " "].includes(event.key) && target.matches("a[href], button, summary, [role=button]") && !target.matches(".label-chip") && !event.ctrlKey) return false;
   const name = first ? `${first} ${nameOf(event)}` : nameOf(event);

@@ -12,7 +12,7 @@ from app.config import Settings
 from app.contract.recipe import Crop, Recipe
 from app.store import images
 from app.store.db import open_engine, read
-from tests.browser.held import Held, press, press_at_once
+from tests.browser.held import Held, press, press_at_once, until_served
 from tests.browser.test_polish import new_project
 from tests.drawing import picture
 from tests.studio import Studio
@@ -98,7 +98,16 @@ def test_a_mask_on_its_way_is_not_overwritten(page: Page, studio: Studio) -> Non
     expect(page.locator(".toast")).to_contain_text("could not be read")
 
 
+SAY_TOASTS = """new MutationObserver(() => {
+  for (const each of document.querySelectorAll(".toast")) console.info(each.textContent);
+}).observe(document, { subtree: true, childList: true })"""
+"""A page that waits for the next one answers no question, but it still tells."""
+
+
 def test_a_form_is_sent_once(page: Page, studio: Studio) -> None:
+    told: list[str] = []
+    page.on("console", lambda message: told.append(message.text))
+    page.add_init_script(SAY_TOASTS)
     page.goto("/projects/new")
     page.get_by_label("Name", exact=True).fill("Red fox")
     page.get_by_role("radio", name="Character").check()
@@ -106,8 +115,8 @@ def test_a_form_is_sent_once(page: Page, studio: Studio) -> None:
     sent = Held(page, "**/projects")
     press(page, "Enter", "Enter")
     sent.wait()
-    press(page, "Enter")
-    page.wait_for_timeout(300)
+    until_served(page, lambda: press(page, "Enter") or told, "the page to say that it waits", 60)
+    assert "has not answered yet" in told[0]
     assert len(sent.routes) == 1
     sent.release()
     expect(page.get_by_role("heading", name="Images", level=1)).to_be_visible()

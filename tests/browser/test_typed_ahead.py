@@ -100,7 +100,9 @@ def test_undo_takes_no_newer_words_away(context: BrowserContext, shared: Studio)
     project_id = fill(shared, ["fox"])
     page = context.new_page()
     open_screen(page, project_id)
-    press(page, "Enter", *", snow", "Escape")
+    press(page, "Enter")
+    page.keyboard.insert_text(", snow")
+    press(page, "Escape")
     all_saved(page)
     undo = Held(page, "**/undo")
     press_at_once(page, "Control+z", "Enter", *", night", "Escape")
@@ -151,13 +153,14 @@ def test_the_image_that_is_shown_is_polished(context: BrowserContext, shared: St
     page = context.new_page()
     open_screen(page, project_id)
     first = page.locator("#open-polish").get_attribute("href")
+    expect(page.locator(".label-tile[title]")).to_have_count(2)
+    rows = Held(page, "**/label/rows.json*")
     page.evaluate(
         """async () => {
           const { state } = await import("/static/label/state.js");
           state.rows.delete(state.ids[1]);
         }"""
     )
-    rows = Held(page, "**/label/rows.json*")
     press(page, "j")
     rows.wait()
     assert page.locator("#open-polish").get_attribute("href") != first
