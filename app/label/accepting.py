@@ -13,6 +13,7 @@ from app.errors import Conflict
 from app.label.rows import Table
 from app.label.suggestions import Seen, View, ghosts, with_caption, with_tags, without_tag
 from app.store import captions, images, suggestions
+from app.store.db import write
 from app.store.edits import Words, new_step, write_captions
 from app.store.models import Suggestion
 from app.store.parts import in_parts
@@ -126,14 +127,24 @@ def accept_image(session: Session, image_id: int, threshold: float, person: str)
     return 1
 
 
-def dismiss(session: Session, suggestion_id: int, person: str, *, everywhere: bool) -> tuple[int, int]:
-    """Dismiss one suggestion, or its tag in the whole project for good; return its image's id and how many went."""
+def dismiss(session: Session, suggestion_id: int) -> int:
+    """Dismiss one suggestion and return its image's id. Raises NotFound."""
     row = suggestions.get(session, suggestion_id)
-    image = images.get(session, row.image_id)
-    if everywhere and row.kind == "tag" and row.category != DOUBT:
-        return row.image_id, suggestions.dismiss_tag(session, image.project_id, row.text, person)
     suggestions.settle(session, [row.id], "dismissed")
-    return row.image_id, 1
+    return row.image_id
+
+
+def dismiss_everywhere(engine: Engine, suggestion_id: int, person: str) -> tuple[int, int]:
+    """Dismiss a suggested tag in the whole project for good, a doubt or a caption only where it stands.
+
+    Return the image's id and in how many images it went. Raises NotFound, Unfinished.
+    """
+    with write(engine) as session:
+        row = suggestions.get(session, suggestion_id)
+        project_id = images.get(session, row.image_id).project_id
+        if row.kind != "tag" or row.category == DOUBT:
+            return dismiss(session, suggestion_id), 1
+    return row.image_id, suggestions.dismiss_tag(engine, project_id, row.text, person)
 
 
 def plan(session: Session, project_id: int, wish: Wish) -> Plan:
@@ -195,10 +206,10 @@ def tag_changes(table: Table, found: Mapping[int, Sequence[Seen]], view: View) -
     return changes
 
 
-def let_stand(session: Session, found: Mapping[int, Sequence[Seen]]) -> int:
-    """Let the captions stand over a tag that models doubt; return how many these are."""
-    suggestions.settle(session, [each.id for here in found.values() for each in here], "dismissed")
-    return len(found)
+def let_stand(engine: Engine, found: Mapping[int, Sequence[Seen]]) -> int:
+    """Let the captions stand over a tag that models doubt; return how many these are. Raises Unfinished."""
+    by_image = {image_id: [each.id for each in here] for image_id, here in found.items()}
+    return suggestions.settle_in_parts(engine, by_image, "dismissed", "Let the captions stand again for the rest.")
 
 
 def _save(session: Session, changes: Sequence[Change], person: str, batch: str = "") -> None:

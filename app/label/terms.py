@@ -33,7 +33,9 @@ TEXTS: dict[str, Callable[[Row], str]] = {
 }
 HAS: dict[str, Test] = {
     "caption": lambda row: row.has_words,
-    "mask": lambda row: row.recipe.mask is not None or row.recipe.alpha == "mask",
+    "mask": lambda row: (
+        row.recipe.mask is not None or (row.recipe.alpha == "mask" and bool(row.facts.get("uses_alpha")))
+    ),
     "crop": lambda row: row.recipe.crop is not None,
     "alpha": lambda row: bool(row.facts.get("has_alpha")),
     "prompt": lambda row: bool(row.facts.get("prompt")),

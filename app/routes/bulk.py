@@ -20,7 +20,8 @@ from app.label.jobs import Cancelled, Job
 from app.label.terms import matching
 from app.person import person_of
 from app.render import is_htmx, page, partial
-from app.store import captions, projects
+from app.store import captions, clashes, history, projects
+from app.store.clashes import Clash
 from app.store.db import read
 from app.store.edits import Columns, Step, Words, new_step, write_captions, write_fields
 from app.store.models import Project
@@ -33,6 +34,7 @@ router = APIRouter()
 
 Scope = Literal["filtered", "selected", "all"]
 SHOWN = 30
+NAMED = 5
 AT_ONCE = 2000
 CHOICES: tuple[tuple[Operation, str], ...] = (
     ("add", "Add tags"),
@@ -52,7 +54,10 @@ CHOICES: tuple[tuple[Operation, str], ...] = (
 
 
 class BulkForm(BaseModel):
-    """What shall be done to which images; `ids` are those marked, set apart by commas."""
+    """What shall be done to which images; `ids` are those marked, set apart by commas.
+
+    `seen` names the newest entry of the history when the changes were shown: a field that somebody set later stays.
+    """
 
     operation: Operation = "add"
     scope: Scope = "filtered"
@@ -67,6 +72,12 @@ class BulkForm(BaseModel):
     order: Order = "name"
     image_id: str = ""
     apply: bool = False
+    seen: str = ""
+
+    @property
+    def seen_id(self) -> int | None:
+        """The entry of the history up to which the changes were shown, where they were."""
+        return int(self.seen) if self.seen.isascii() and self.seen.isdigit() and len(self.seen) < 18 else None
 
     def wish(self) -> Wish:
         """The operation without its images."""
@@ -115,6 +126,7 @@ class Panel:
     changed: int | None
     job: Job | None
     said: str = ""
+    seen: int = 0
 
 
 @dataclass(frozen=True)
@@ -223,6 +235,7 @@ def _panel(
     said = ""
     with read(store) as session:
         table = table_of(session, desk, project_id)
+        seen = history.newest(session, project_id)
     try:
         ids = scoped_ids(desk, store, project_id, form)
         if is_asked:
@@ -247,6 +260,7 @@ def _panel(
         changed=None if changes is None else len(changes),
         job=desk.bulk_jobs.job(project_id),
         said=said,
+        seen=seen,
     )
     return panel, 422 if errors and is_asked else 200
 
@@ -267,21 +281,26 @@ def _begin(request: Request, store: Engine, desk: Desk, project_id: int, form: B
 def _apply(store: Engine, desk: Desk, project_id: int, form: BulkForm, who: str, progress: Progress) -> str:
     """Do it as one step in parts; what somebody changed meanwhile is worked out once more, so that no words are lost.
 
-    The first half of the progress is the working out, the second the writing.
+    A field that somebody set meanwhile is left, and its image is named. The first half of the progress is the working
+    out, the second the writing.
     """
     with read(store) as session:
         table = table_of(session, desk, project_id)
+        seen = form.seen_id or history.newest(session, project_id)
         ids = _scoped(session, desk, project_id, form)
     changes = plan(table, ids, form.wish(), lambda done, total: progress(done // 2, total))
-    is_caption = any(each.field == "caption" for each in changes)
+    field = changes[0].field if changes else "caption"
     planned, step, written = {each.image_id: each for each in changes}, new_step(project_id, who), 0
+    left: dict[int, Clash] = {}
 
     def some(session: Session, part: Sequence[int]) -> int:
         nonlocal written
-        now = captions.texts(session, part)
-        stale = {each for each in part if is_caption and now.get(each) != (planned[each].before or "")}
-        fresh = plan(table_of(session, desk, project_id), sorted(stale), form.wish()) if stale else []
-        ready = [*fresh, *(planned[each] for each in part if each not in stale)]
+        if field == "caption":
+            ready = _afresh(session, desk, project_id, form, [planned[each] for each in part])
+        else:
+            wanted = {each: planned[each].after for each in part}
+            left.update(clashes.since(session, project_id, field, wanted, seen))
+            ready = [planned[each] for each in part if each not in left]
         count = len(_write(session, step, ready))
         written += count
         return count
@@ -291,8 +310,32 @@ def _apply(store: Engine, desk: Desk, project_id: int, form: BulkForm, who: str,
     except Cancelled:
         if not written:
             raise
-        return f"Stopped: {_images(written)} of {len(planned):,} changed. Undo takes that back in one step."
-    return f"Changed {_images(written)}. Undo takes it all back in one step."
+        done = f"Stopped: {_images(written)} of {len(planned):,} changed. Undo takes that back in one step."
+    else:
+        done = f"Changed {_images(written)}. Undo takes it all back in one step."
+    return f"{done if written or not left else 'Nothing was changed.'} {_left(list(left.values()))}".strip()
+
+
+def _afresh(
+    session: Session, desk: Desk, project_id: int, form: BulkForm, planned: Sequence[Change]
+) -> Sequence[Change]:
+    """The changes of captions, worked out once more where the words are not those that they were planned for."""
+    now = captions.texts(session, [each.image_id for each in planned])
+    stale = {each.image_id for each in planned if now.get(each.image_id) != (each.before or "")}
+    fresh = plan(table_of(session, desk, project_id), sorted(stale), form.wish()) if stale else []
+    return [*fresh, *(each for each in planned if each.image_id not in stale)]
+
+
+def _left(left: Sequence[Clash]) -> str:
+    """Which images were left alone, and the way out."""
+    if not left:
+        return ""
+    many = f"{_images(len(left))} {'was' if len(left) == 1 else 'were'} left alone, since"
+    field = left[0].what
+    own = f"{'its' if len(left) == 1 else 'their'} {field} {'were' if field == 'repeats' else 'was'} set meanwhile"
+    named = ", ".join(each.shown for each in left[:NAMED])
+    rest = f" and {len(left) - NAMED:,} more" if len(left) > NAMED else ""
+    return f"{many} {own}: {named}{rest}. Show the changes again to decide about {'it' if len(left) == 1 else 'them'}."
 
 
 def _write(session: Session, step: Step, changes: Sequence[Change]) -> set[int]:

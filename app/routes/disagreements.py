@@ -147,9 +147,7 @@ def allow(
     view: Annotated[View, Form()] = "missing",
 ) -> Response:
     """Let a tag be suggested again."""
-    with write(store) as session:
-        projects.get(session, project_id)
-        count = suggestions.allow_tag(session, project_id, tag)
+    count = suggestions.allow_tag(store, project_id, tag)
     with read(store) as session:
         answer = partial(request, "disagreements/tags", _table(session, desk, project_id, Asked(view)))
     return _told(answer, f"“{tag}” may be suggested again: {_images(count)}.")
@@ -188,23 +186,20 @@ def settle_image(
         if sent.choice == "accept":
             accepting.accept(session, sent.suggestion, person)
         else:
-            accepting.dismiss(session, sent.suggestion, person, everywhere=False)
+            accepting.dismiss(session, sent.suggestion)
     with read(store) as session:
         return partial(request, "disagreements/images", _show_page(session, desk, project_id, sent.view, sent.tag))
 
 
 def _settle(store: Engine, desk: Desk, project_id: int, sent: TagSettled, person: str) -> int:
     if sent.choice == "dismiss" and sent.view == "missing":
-        with write(store) as session:
-            projects.get(session, project_id)
-            return suggestions.dismiss_tag(session, project_id, sent.tag, person)
+        return suggestions.dismiss_tag(store, project_id, sent.tag, person)
     with read(store) as session:
         table = table_of(session, desk, project_id)
         found = desk.disagreements(session, project_id, table).of_tag(sent.view, sent.tag)
     if sent.choice == "accept":
         return accepting.carry_out(store, accepting.tag_changes(table, found, sent.view), person)
-    with write(store) as session:
-        return accepting.let_stand(session, found)
+    return accepting.let_stand(store, found)
 
 
 def _table(session: Session, desk: Desk, project_id: int, asked: Asked) -> TagTable:

@@ -64,9 +64,14 @@ def dismiss(
     suggestion_id: int, store: Store, person: Person, everywhere: Annotated[Literal["", "on"], Form()] = ""
 ) -> Response:
     """Dismiss one suggestion; with `everywhere` its tag is never suggested in the project again."""
-    return _answer(
-        store, lambda session: accepting.dismiss(session, suggestion_id, person, everywhere=everywhere == "on")
-    )
+    if not everywhere:
+        return _answer(store, lambda session: (accepting.dismiss(session, suggestion_id), 1))
+    try:
+        image_id, count = accepting.dismiss_everywhere(store, suggestion_id, person)
+        with read(store) as session:
+            return _settled(session, image_id, count)
+    except AppError as error:
+        return _refused(error)
 
 
 @router.post("/images/{image_id}/suggestions/accept", response_model=Settled)
@@ -78,19 +83,28 @@ def accept_all(
 
 
 def _answer(store: Engine, act: Callable[[Session], tuple[int, int]]) -> Response:
-    """Do it and give the image as it is then; an error as JSON, since a script reads it."""
+    """Do it and give the image as it is then."""
     try:
         with write(store) as session:
             image_id, count = act(session)
-            row = images.get(session, image_id)
-            left = [_ghost(each) for each in accepting.open_of(session, image_id)]
+            return _settled(session, image_id, count)
     except AppError as error:
-        told = {"message": error.message, "hint": error.hint, "field": error.field}
-        return JSONResponse({"error": told}, error.status)
+        return _refused(error)
+
+
+def _settled(session: Session, image_id: int, count: int) -> Response:
+    row = images.get(session, image_id)
+    left = [_ghost(each) for each in accepting.open_of(session, image_id)]
     settled = Settled(
         image_id=image_id, caption=row.caption or "", revision=row.revision, count=count, suggestions=left
     )
     return JSONResponse(settled.model_dump())
+
+
+def _refused(error: AppError) -> Response:
+    """An error as JSON, since a script reads it."""
+    told = {"message": error.message, "hint": error.hint, "field": error.field}
+    return JSONResponse({"error": told}, error.status)
 
 
 def _ghost(each: Seen) -> Ghost:

@@ -238,7 +238,7 @@ def _badges(row: TileRow) -> list[str]:
 
 
 def _is_masked(row: TileRow) -> bool:
-    return row.recipe.mask is not None or row.recipe.alpha == "mask"
+    return row.recipe.mask is not None or (row.recipe.alpha == "mask" and row.uses_alpha)
 
 
 def _crop(size: Size, target: Target) -> Crop:

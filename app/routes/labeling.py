@@ -21,11 +21,13 @@ from app.label.facets import Facets, facets
 from app.label.filters import FilterError
 from app.label.reading import CaptionRead, read_caption
 from app.launch.start import run_dir
-from app.person import person_of
-from app.store import captions, edits, filters, images, projects, undo
+from app.person import NOBODY, person_of
+from app.store import captions, clashes, edits, filters, images, projects, undo
 from app.store.captions import Stale
+from app.store.clashes import Clashed
 from app.store.db import read, write
 from app.store.edits import new_step
+from app.store.images import ImageRow
 from app.table import table_of, tokenizer_folders
 from app.wiring import LabelDesk, OwnSettings, Store
 
@@ -77,14 +79,31 @@ class NamedFilter(BaseModel):
 
 
 class FieldsForm(BaseModel):
-    """What may be set of an image besides its words; what is not named stays."""
+    """What may be set of an image besides its words; what is not named stays.
+
+    `was_…` say on which values the change was made: it is then refused where it meets another, not only once.
+    """
 
     revision: int | None = None
     split: Split | None = None
     repeats: int | None = Field(None, ge=1, le=images.MAX_REPEATS)
     reviewed: Literal["on", "off"] | None = None
     removed: Literal["on"] | None = None
+    was_split: Split | None = None
+    was_repeats: int | None = None
+    was_reviewed: Literal["on", "off"] | None = None
     step: str = Field("", pattern=STEP)
+
+    def made_on(self, row: ImageRow) -> dict[str, str | int | None]:
+        """What the columns were when they were changed, where that was told; whose review it was does not matter."""
+        found: dict[str, str | int | None] = {}
+        if self.was_split is not None:
+            found["split"] = self.was_split
+        if self.was_repeats is not None:
+            found["repeats"] = self.was_repeats
+        if self.was_reviewed is not None:
+            found["reviewed_by"] = row.reviewed_by or NOBODY if self.was_reviewed == "on" else None
+        return found
 
     def columns(self, who: str) -> dict[str, str | int | None]:
         """The columns to write."""
@@ -133,21 +152,31 @@ def label(
 
 @router.post("/images/{image_id}/label/fields")
 def fields(request: Request, image_id: int, store: Store, form: Annotated[FieldsForm, Form()]) -> Response:
-    """Set what an image is besides its words, or take it out; answers as a save does."""
+    """Set what an image is besides its words, or take it out; answers as a save does.
+
+    A change that meets another value than it was made on is refused whole: 409 with what the fields are now.
+    """
     who = person_of(request)
     try:
         with write(store) as session:
             row = images.get(session, image_id)
+            columns, made_on = form.columns(who), form.made_on(row)
+            if form.reviewed == "on" and form.was_reviewed == "off" and row.reviewed_by is not None:
+                # Two say the same: the mark of who was first stays.
+                del columns["reviewed_by"]
+            clashes.check(session, image_id, columns, made_on)
             if form.revision is not None:
                 captions.check_revision(session, image_id, form.revision)
             step = new_step(row.project_id, who, form.step)
             if form.removed:
                 edits.remove_images(session, step, [image_id])
                 return _saved(row.revision + 1)
-            edits.write_fields(session, step, {image_id: form.columns(who)})
+            edits.write_fields(session, step, {image_id: columns})
             return _saved(images.get(session, image_id).revision)
     except Stale as stale:
         return _stale(stale)
+    except Clashed as clashed:
+        return _clashed(row, clashed)
 
 
 @router.post("/projects/{project_id}/undo")
@@ -294,3 +323,11 @@ def _saved(revision: int) -> Response:
 def _stale(stale: Stale) -> Response:
     told = {"revision": stale.revision, "text": stale.text, "by": stale.by, "message": stale.message}
     return JSONResponse(told, 409)
+
+
+def _clashed(row: ImageRow, clashed: Clashed) -> Response:
+    told = {"revision": row.revision, "text": row.caption or "", "by": clashed.clash.by or "you"}
+    told_fields = {"split": row.split, "repeats": row.repeats, "reviewed_by": row.reviewed_by}
+    return JSONResponse(
+        {**told, "message": clashed.message, "hint": clashed.hint, "fields": told_fields}, clashed.status
+    )

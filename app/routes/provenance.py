@@ -1,7 +1,7 @@
 """Provenance: where images came from and under which terms, for one image or for many as one step."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -12,12 +12,13 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from app.errors import Invalid
-from app.person import Person
+from app.person import NOBODY, Person
 from app.polish.addresses import thumb_url
 from app.render import is_htmx, page, partial
-from app.store import images, projects, provenance, tiles
+from app.store import clashes, images, projects, provenance, tiles
+from app.store.clashes import Clashed
 from app.store.db import read, write
-from app.store.edits import new_step
+from app.store.edits import PROVENANCE, new_step
 from app.store.models import Project
 from app.store.parts import in_parts
 from app.store.projects import ProjectCounts
@@ -41,6 +42,23 @@ class OneForm(BaseModel):
     licence: str = ""
     collected_on: str = ""
     no_ai: str = ""
+
+
+class EditForm(OneForm):
+    """The same with what stood there when the form was shown, where `seen` says so: only what differs is written."""
+
+    seen: str = ""
+    was_source: str = ""
+    was_author: str = ""
+    was_licence: str = ""
+    was_collected_on: str = ""
+    was_no_ai: str = ""
+
+    def was(self) -> Provenance:
+        """What stood there."""
+        return Provenance(
+            self.was_source, self.was_author, self.was_licence, self.was_collected_on, bool(self.was_no_ai)
+        )
 
 
 class ManyForm(OneForm):
@@ -83,10 +101,11 @@ class IndexPage:
 
 @dataclass(frozen=True)
 class EditPart:
-    """The provenance of one image as a form."""
+    """The provenance of one image as a form; `was` is what it is changed from."""
 
     image_id: int
     origin: Provenance
+    was: Provenance
     parent: TileRow | None
     errors: dict[str, str] = field(default_factory=dict)
     licences: Sequence[str] = LICENCES
@@ -122,30 +141,59 @@ def set_many(
 def edit(request: Request, image_id: int, store: Store) -> HTMLResponse:
     """Show where one image came from."""
     with read(store) as session:
-        return partial(request, "provenance/edit", _edit_part(session, image_id, provenance.get(session, image_id)))
+        now = provenance.get(session, image_id)
+        return partial(request, "provenance/edit", _edit_part(session, image_id, now, now))
 
 
 @router.post("/images/{image_id}/provenance")
 def set_one(
-    request: Request, image_id: int, store: Store, person: Person, form: Annotated[OneForm, Form()]
+    request: Request, image_id: int, store: Store, person: Person, form: Annotated[EditForm, Form()]
 ) -> Response:
-    """Keep where one image came from."""
-    change = _change(form, ("source", "author", "licence", "collected_on", "no_ai"))
+    """Keep where one image came from; a field that somebody else set meanwhile stays, and is said beside it."""
+    typed, was = _change(form, PROVENANCE), form.was()
+    change = _change(form, [key for key, value in typed.items() if not form.seen or value != getattr(was, key)])
     with read(store) as session:
         row, before = images.get(session, image_id), provenance.get(session, image_id)
+    met: dict[str, str] = {}
+    errors: dict[str, str] = {}
     try:
         with write(store) as session:
-            provenance.set_many(session, row.project_id, [image_id], change, person)
+            if form.seen:
+                met, was = _met(session, image_id, provenance.checked(change), was, person)
+            if not met:
+                provenance.set_many(session, row.project_id, [image_id], change, person)
     except Invalid as refusal:
-        typed = Provenance(**change, parent_id=before.parent_id)
         errors = {refusal.field or "source": f"{refusal.message} {refusal.hint}"}
+    if errors := errors or met:
+        shown = Provenance(**typed, parent_id=before.parent_id)
+        # What somebody else set is what the form shows: the next field that is saved must not overwrite it.
+        shown = replace(shown, **{key: getattr(was, key) for key in met})
         with read(store) as session:
-            return partial(request, "provenance/edit", _edit_part(session, image_id, typed, errors), 422)
+            return partial(request, "provenance/edit", _edit_part(session, image_id, shown, was, errors), 422)
     if not is_htmx(request):
         return RedirectResponse(f"/images/{image_id}", 303)
     with read(store) as session:
         now = provenance.get(session, image_id)
-        return partial(request, "provenance/edit", _edit_part(session, image_id, now, is_saved=True))
+        return partial(request, "provenance/edit", _edit_part(session, image_id, now, now, is_saved=True))
+
+
+def _met(
+    session: Session, image_id: int, change: Change, was: Provenance, person: str
+) -> tuple[dict[str, str], Provenance]:
+    """What somebody else set meanwhile, in words by field, and what the form is changed from once that was read."""
+    images.get(session, image_id)
+    made_on = {key: getattr(was, key) for key in change}
+    # Who types on while the form is being saved meets what was just saved.
+    own = "" if person == NOBODY else person
+    wanted = {key: value for key, value in change.items() if isinstance(value, str | bool)}
+    found = [Clashed(each) for each in clashes.met(session, image_id, wanted, made_on) if each.by != own]
+    errors = {each.clash.field: f"{each.message} {each.hint}{_typed(wanted[each.clash.field])}" for each in found}
+    stored = provenance.get(session, image_id)
+    return errors, replace(was, **{key: getattr(stored, key) for key in errors})
+
+
+def _typed(value: str | bool) -> str:
+    return f" Yours was “{value}”." if isinstance(value, str) and value else ""
 
 
 def _set_many(store: Engine, project_id: int, form: ManyForm, by: str) -> None:
@@ -216,9 +264,14 @@ def _index_page(
 
 
 def _edit_part(
-    session: Session, image_id: int, origin: Provenance, errors: dict[str, str] | None = None, is_saved: bool = False
+    session: Session,
+    image_id: int,
+    origin: Provenance,
+    was: Provenance,
+    errors: dict[str, str] | None = None,
+    is_saved: bool = False,
 ) -> EditPart:
     project_id = images.get(session, image_id).project_id
     known = [origin.parent_id] if origin.parent_id is not None else []
     parent = next(iter(tiles.tile_rows(session, project_id, known)), None)
-    return EditPart(image_id, origin, parent, errors or {}, is_saved=is_saved)
+    return EditPart(image_id, origin, was, parent, errors or {}, is_saved=is_saved)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.errors import AppError, Conflict, Invalid, NotFound
 from app.person import person_of
 from app.render import page
-from app.store import history, projects, undo, versions
+from app.store import history, projects, recipe_words, undo, versions
 from app.store.db import read, write
 from app.store.models import Project
 from app.store.projects import ProjectCounts
@@ -32,7 +32,7 @@ VERBS = {
     "repeats": ("Repeats changed", "Repeats changed"),
     "weight": ("Weight changed", "Weights changed"),
     "split": ("Split changed", "Splits changed"),
-    "recipe": ("Crop or mask changed", "Crops and masks changed"),
+    "recipe": ("Recipe changed", "Recipes changed"),
     "reviewed_by": ("Review mark changed", "Review marks changed"),
     "name": ("Name changed", "Names changed"),
     "provenance": ("Source or licence changed", "Sources and licences changed"),
@@ -181,12 +181,14 @@ def _refused(request: Request, store: Store, project_id: int, name: str, refusal
 def _page(session: Session, project_id: int, name: str = "", errors: dict[str, str] | None = None) -> VersionsPage:
     project = projects.get(session, project_id)
     back, forth = undo.offers(session, project_id)
+    steps = versions.past_steps(session, project_id)
+    told = recipe_words.of_steps(session, project_id, [each.history_id for each in steps if each.verb == "recipe"])
     return VersionsPage(
         project=project,
         counts=projects.counts(session, project_id),
         caption_url=f"/projects/{project_id}/captions",
         points=_points(session, project_id),
-        steps=[_line(each) for each in versions.past_steps(session, project_id)],
+        steps=[_line(each, told.get(each.history_id, "")) for each in steps],
         undo_words=back.words if back else "",
         redo_words=forth.words if forth else "",
         name=name,
@@ -215,8 +217,9 @@ def _point(points: Sequence[Point], key: str) -> Point:
     return found
 
 
-def _line(step: PastStep) -> StepLine:
+def _line(step: PastStep, told: str) -> StepLine:
     mark = "Undone" if step.is_undo else "Done again" if step.is_redo else ""
     words = VERBS.get(step.verb, (step.verb.capitalize(),) * 2)[step.images > 1]
+    words = f"{told[0].upper()}{told[1:]}" if told else words
     name = step.name if step.images == 1 else ""
     return StepLine(words, step.images, step.by, step.at_us / 1e6, mark, step.image_id, name)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, or_, select
 from sqlalchemy.orm import Session
 
 from app.store.models import HistoryEntry, now_us
@@ -61,6 +61,19 @@ def newest(session: Session, project_id: int) -> int:
     """The id of a project's latest edit; 0 before the first."""
     highest = select(func.max(HistoryEntry.id)).where(HistoryEntry.project_id == project_id)
     return session.scalar(highest) or 0
+
+
+def reach(session: Session, project_id: int, batch: str) -> tuple[int, int]:
+    """How many images a step changed, and for how many of these it is undone."""
+    own = HistoryEntry.project_id == project_id
+    changed = select(func.count(HistoryEntry.noun_id.distinct())).where(
+        own, HistoryEntry.batch == batch, HistoryEntry.noun.in_(("caption", "image"))
+    )
+    settled = select(HistoryEntry.noun_id, HistoryEntry.undoes).where(
+        own, or_(HistoryEntry.undoes == batch, HistoryEntry.redoes == batch)
+    )
+    last = {noun_id: undoes for noun_id, undoes in session.execute(settled.order_by(HistoryEntry.id))}
+    return session.scalar(changed) or 0, sum(undoes is not None for undoes in last.values())
 
 
 def entries(session: Session, project_id: int, limit: int = 100) -> list[HistoryEntry]:

@@ -249,6 +249,12 @@ def training_rows(session: Session, project_id: int) -> list[ImageRow]:
     return _read(session, _rows().where(Image.project_id == project_id))
 
 
+def has_picture(session: Session, project_id: int, sha256: str) -> bool:
+    """Whether a picture is in the project, by its hash."""
+    same = select(Image.id).where(Image.project_id == project_id, Image.sha256 == sha256)
+    return session.scalar(same) is not None
+
+
 def starting_with(session: Session, project_id: int, prefix: str) -> list[ImageRow]:
     """The images whose name begins so, whatever the case."""
     begins = Image.name_key.startswith(name_key(prefix), autoescape=True)

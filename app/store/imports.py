@@ -108,6 +108,18 @@ def _columns(item: NewItem) -> dict[str, object]:
     }
 
 
+def count_done(session: Session, import_id: int, files: int) -> None:
+    """Count files as done whose rows were there before."""
+    session.execute(update(Import).where(Import.id == import_id).values(done=Import.done + files))
+
+
+def recount(session: Session, import_id: int, less: int = 0) -> None:
+    """Count the rows anew, but for so many that are to be dealt with again."""
+    rows = select(func.count()).where(ImportItem.import_id == import_id, ImportItem.name != TROUBLE)
+    files = session.scalar(rows) or 0
+    session.execute(update(Import).where(Import.id == import_id).values(done=files - less))
+
+
 def done_names(session: Session, import_id: int) -> set[str]:
     """The files that an import has dealt with, by name."""
     return set(session.scalars(select(ImportItem.name).where(ImportItem.import_id == import_id)))
@@ -134,10 +146,14 @@ def refused_names(session: Session, import_id: int) -> dict[str, int]:
     return {name: item_id for name, item_id in session.execute(select(ImportItem.name, ImportItem.id).where(*refused))}
 
 
+def found_drop(session: Session, project_id: int, source: str) -> Import | None:
+    """The report of a drop, once it has begun."""
+    return session.scalar(select(Import).where(Import.project_id == project_id, Import.source == source))
+
+
 def report_of_drop(session: Session, project_id: int, source: str, by: str) -> Import:
     """The report of one drop, begun with its first file."""
-    same = (Import.project_id == project_id, Import.source == source)
-    if found := session.scalar(select(Import).where(*same)):
+    if found := found_drop(session, project_id, source):
         return found
     row = create(session, project_id, source, by)
     row.status = "done"
@@ -181,6 +197,14 @@ def item(session: Session, import_id: int, item_id: int) -> ImportItem:
     if found is None or found.import_id != import_id:
         raise NotFound("There is no such file in this import.", "Reload the report.")
     return found
+
+
+def items_named(session: Session, import_id: int, prefix: str) -> Sequence[ImportItem]:
+    """The items of a report whose names begin so, in the order in which they came."""
+    begins = ImportItem.name.startswith(prefix, autoescape=True)
+    return session.scalars(
+        select(ImportItem).where(ImportItem.import_id == import_id, begins).order_by(ImportItem.id)
+    ).all()
 
 
 def question_ids(session: Session, import_id: int) -> list[int]:

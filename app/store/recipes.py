@@ -19,6 +19,23 @@ from app.store.models import Blob, Image
 AT_ONCE = 500
 MOST_ID = 2**63 - 1
 """The largest that SQLite knows; what a form says may be anything."""
+RELOAD = "Reload the page, look at it, then do it again."
+PARTS = (
+    ("quarter_turns", "mirrored", "flipped", "straighten_deg", "crop"),
+    ("background", "alpha"),
+    ("mask",),
+)
+"""What of a recipe hangs together: a crop box lies on the turned picture, a mask is one whatever is done to it."""
+WORDS = {
+    "quarter_turns": "its turns",
+    "mirrored": "its turns",
+    "flipped": "its turns",
+    "straighten_deg": "its straightening",
+    "crop": "its crop",
+    "background": "its transparent parts",
+    "alpha": "its transparent parts",
+    "mask": "its mask",
+}
 
 
 @dataclass(frozen=True)
@@ -56,16 +73,42 @@ def sizes(session: Session, project_id: int, image_ids: Sequence[int] | None = N
     ]
 
 
-def set_recipe(session: Session, image_id: int, recipe: Recipe, revision: int, by: str) -> ImageRow:
-    """Set the recipe of an image that stands at a revision; an equal recipe changes nothing.
+def set_recipe(
+    session: Session, image_id: int, recipe: Recipe, revision: int, by: str, *, seen: Recipe | None = None
+) -> ImageRow:
+    """Set the recipe of an image that was shown at a revision; an equal recipe changes nothing.
 
-    Raises NotFound, and Conflict when somebody changed the image after the revision.
+    `seen` is the recipe it was shown with: only what differs from that is set, so that edits of its words, and of
+    other parts of its recipe, are no hindrance and stay. Raises NotFound, and Conflict when somebody changed the same
+    part since; without `seen`, when anything of the image was changed after the revision.
     """
     row = images.get(session, image_id)
-    if row.revision != revision:
-        raise Conflict(f"{row.name} was changed in the meantime.", "Reload the page, look at it, then do it again.")
+    if seen is not None:
+        recipe = _merged(row, seen, recipe)
+    elif row.revision != revision:
+        raise Conflict(f"{row.name} was changed in the meantime.", RELOAD)
     set_recipes(session, new_step(row.project_id, by), {image_id: recipe})
     return images.get(session, image_id)
+
+
+def _merged(row: ImageRow, seen: Recipe, wanted: Recipe) -> Recipe:
+    """The recipe as it is now, with the parts in which `wanted` differs from `seen`."""
+    now, change = row.recipe, dict[str, object]()
+    for part in PARTS:
+        set_to = {name: getattr(wanted, name) for name in part}
+        if any(getattr(seen, name) != value for name, value in set_to.items()):
+            change |= set_to
+    done = now.model_copy(update=change)
+    clash = [name for name in change if getattr(now, name) not in (getattr(seen, name), getattr(wanted, name))]
+    if clash:
+        raise Conflict(f"{row.name} was changed in the meantime: {', '.join(_words(seen, now))}.", RELOAD)
+    return done
+
+
+def _words(seen: Recipe, now: Recipe) -> list[str]:
+    """What of a recipe was changed, by the names that a person knows."""
+    changed = [name for name in Recipe.model_fields if getattr(seen, name) != getattr(now, name)]
+    return list(dict.fromkeys(WORDS[name] for name in changed))
 
 
 def set_recipes(session: Session, step: Step, wanted: Mapping[int, Recipe]) -> int:

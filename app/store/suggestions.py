@@ -1,6 +1,6 @@
 """Suggestions: what models said of images, until a person accepts or dismisses it."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,8 +11,10 @@ from app.contract.rundir import RunDir
 from app.contract.spec import TagSpec, read_spec
 from app.contract.suggestions import DOUBT, Answer, Looked, read_book, tag_key
 from app.errors import NotFound
-from app.store.db import write
+from app.store import projects
+from app.store.db import read, write
 from app.store.models import Caption, DismissedTag, Image, Run, Suggestion, SuggestionKind, SuggestionState, now_us
+from app.store.parts import in_parts
 
 # SQLite takes some thousand values in a statement at the least.
 CHUNK = 500
@@ -235,30 +237,58 @@ def dismissed_keys(session: Session, project_id: int) -> frozenset[str]:
     return frozenset(tag_key(tag) for tag in dismissed(session, project_id))
 
 
-def dismiss_tag(session: Session, project_id: int, tag: str, by: str) -> int:
-    """Remember that nobody wants a tag suggested, dismiss it where it is, and return in how many images."""
+def dismiss_tag(engine: Engine, project_id: int, tag: str, by: str) -> int:
+    """Remember that nobody wants a tag suggested, dismiss it where it is, and return in how many images.
+
+    It is done in parts. Raises NotFound, Unfinished.
+    """
     key = tag_key(tag)
-    session.merge(DismissedTag(project_id=project_id, tag=key, by=by, at_us=now_us()))
-    rows = [*_tags(session, project_id, "open"), *_tags(session, project_id, "accepted")]
-    same = [row.id for row in rows if tag_key(row.text) == key and row.category != DOUBT]
-    settle(session, same, "dismissed")
-    return len(same)
+    with write(engine) as session:
+        projects.get(session, project_id)
+        session.merge(DismissedTag(project_id=project_id, tag=key, by=by, at_us=now_us()))
+    way_on = f"Dismiss “{tag}” again for the rest, or allow it again to have all of it back."
+    return settle_in_parts(engine, _tags(engine, project_id, key, ("open", "accepted")), "dismissed", way_on)
 
 
-def allow_tag(session: Session, project_id: int, tag: str) -> int:
-    """Forget that, open again what was dismissed, and return in how many images."""
+def allow_tag(engine: Engine, project_id: int, tag: str) -> int:
+    """Open again what was dismissed of a tag, forget that nobody wanted it, and return in how many images.
+
+    It is done in parts, and forgotten last: until then it can be asked for again. Raises NotFound, Unfinished.
+    """
     key = tag_key(tag)
-    session.execute(delete(DismissedTag).where(DismissedTag.project_id == project_id, DismissedTag.tag == key))
-    same = [row.id for row in _tags(session, project_id, "dismissed") if tag_key(row.text) == key]
-    settle(session, same, "open")
-    return len(same)
+    with read(engine) as session:
+        projects.get(session, project_id)
+    way_on = f"Allow “{tag}” again for the rest, or dismiss it again."
+    count = settle_in_parts(engine, _tags(engine, project_id, key, ("dismissed",)), "open", way_on)
+    with write(engine) as session:
+        session.execute(delete(DismissedTag).where(DismissedTag.project_id == project_id, DismissedTag.tag == key))
+    return count
 
 
-def _tags(session: Session, project_id: int, state: SuggestionState) -> Iterable[Suggestion]:
-    query = select(Suggestion).join(Image, Image.id == Suggestion.image_id)
-    return session.scalars(
-        query.where(Image.project_id == project_id, Suggestion.state == state, Suggestion.kind == "tag")
-    )
+def settle_in_parts(engine: Engine, by_image: Mapping[int, Sequence[int]], state: SuggestionState, way_on: str) -> int:
+    """Set what became of suggestions of many images, given by image; return how many images. Raises Unfinished."""
+
+    def some(session: Session, image_ids: Sequence[int]) -> int:
+        settle(session, [each for image_id in image_ids for each in by_image[image_id]], state)
+        return len(image_ids)
+
+    return in_parts(engine, list(by_image), some, way_on=way_on)
+
+
+def _tags(engine: Engine, project_id: int, key: str, states: Sequence[SuggestionState]) -> dict[int, list[int]]:
+    """The suggestions of a tag in these states, by image. A doubt is no suggestion, and is never dismissed for one."""
+    here = [_is_of(project_id), Suggestion.kind == "tag", Suggestion.state.in_(states)]
+    if "dismissed" not in states:
+        here.append(Suggestion.category != DOUBT)
+    with read(engine) as session:
+        # How the tag is written differs: few ways of many thousand rows.
+        written = [each for each in session.scalars(select(Suggestion.text).where(*here).distinct())]
+    found: dict[int, list[int]] = {}
+    with read(engine) as session:
+        same = Suggestion.text.in_([text for text in written if tag_key(text) == key])
+        for image_id, suggestion_id in session.execute(select(Suggestion.image_id, Suggestion.id).where(*here, same)):
+            found.setdefault(image_id, []).append(suggestion_id)
+    return found
 
 
 def authors(session: Session, project_id: int) -> list[tuple[int, str, str]]:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.contract.recipe import Recipe, read_recipe
 from app.contract.splits import Split
+from app.store.alpha import USES_ALPHA
 from app.store.models import Blob, Caption, Image, Suggestion
 
 
@@ -28,6 +29,7 @@ class TileRow:
     revision: int
     reviewed_by: str | None
     suggestions: int
+    uses_alpha: bool
     recipe: Recipe
 
 
@@ -58,6 +60,7 @@ def tile_rows(session: Session, project_id: int, ids: Sequence[int]) -> list[Til
             Image.revision,
             Image.reviewed_by,
             suggested,
+            func.coalesce(Blob.facts.like(USES_ALPHA), False),
             Image.recipe,
         )
         .join(Blob, Blob.sha256 == Image.sha256)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, NoReturn
+from typing import Literal
 
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
@@ -23,36 +23,29 @@ from app.store.edits import (
     write_captions,
     write_fields,
 )
+from app.store.later import NOUNS, field_kind, overtaken, refuse, say_left
 from app.store.models import Caption, HistoryEntry, Image
 from app.store.parts import in_parts
+from app.store.step_words import say
 
 COLUMNS = [getattr(Image, name) for name in (*FIELDS, *PROVENANCE)]
 ACCEPTED_BY = ", accepted by "
-NOUNS = ("caption", "image")
 READ_AT_ONCE = 500
 AT_ONCE = 100
 """So many images are put back in one transaction; more go in parts."""
-NAMES = {
-    "caption": ("caption", "captions"),
-    "add": ("added image", "added images"),
-    "remove": ("removed image", "removed images"),
-    "repeats": ("number of repeats", "numbers of repeats"),
-    "weight": ("weight", "weights"),
-    "split": ("split", "splits"),
-    "recipe": ("crop or mask", "crops and masks"),
-    "reviewed_by": ("review mark", "review marks"),
-    "name": ("name", "names"),
-    "provenance": ("source or licence", "sources and licences"),
-}
 
 
 @dataclass(frozen=True)
 class Offer:
-    """A step that can be undone or redone: its name, its entries (oldest first) and what it will do in words."""
+    """A step that can be undone or redone: its name, its entries (oldest first) and what it will do in words.
+
+    `left` says which images it is not undone for, since somebody changed them while it was still under way.
+    """
 
     key: str
     entries: tuple[HistoryEntry, ...]
     words: str
+    left: str = ""
 
     @property
     def image_ids(self) -> list[int]:
@@ -69,22 +62,27 @@ class Done:
 
 
 def offers(
-    session: Session, project_id: int, image_id: int | None = None, by: str | None = None
+    session: Session, project_id: int, image_id: int | None = None, by: str | None = None, kind: str | None = None
 ) -> tuple[Offer | None, Offer | None]:
-    """The step that undo would reverse and the one that redo would bring back, of all or of one image or person."""
-    undo_key, redo_key = _latest(session, project_id, image_id, by)
+    """The step that undo would reverse and the one that redo would bring back, of all or of one image or person.
+
+    With a `kind`, such as "recipe", other steps are passed over.
+    """
+    undo_key, redo_key = _latest(session, project_id, image_id, by, kind)
     return (
         _offer(session, project_id, undo_key, image_id, "Undo") if undo_key else None,
         _offer(session, project_id, redo_key, image_id, "Redo") if redo_key else None,
     )
 
 
-def _latest(session: Session, project_id: int, image_id: int | None, by: str | None) -> tuple[str | None, str | None]:
+def _latest(
+    session: Session, project_id: int, image_id: int | None, by: str | None, kind: str | None = None
+) -> tuple[str | None, str | None]:
     """The names of those two steps, which cost far less than what they hold."""
     state: dict[tuple[str, int], bool] = {}
     undo: str | None = None
     redo: str | None = None
-    for key, noun_id, author, undoes, redoes in _newest_first(session, project_id, image_id):
+    for key, noun_id, author, undoes, redoes in _newest_first(session, project_id, image_id, kind):
         if undoes is not None:
             is_undone = (undoes, noun_id) not in state
             state.setdefault((undoes, noun_id), False)
@@ -98,44 +96,85 @@ def _latest(session: Session, project_id: int, image_id: int | None, by: str | N
     return undo, redo
 
 
-def undo(session: Session, project_id: int, by: str, image_id: int | None = None, of: str | None = None) -> Done | None:
+def undo(
+    session: Session,
+    project_id: int,
+    by: str,
+    image_id: int | None = None,
+    of: str | None = None,
+    kind: str | None = None,
+) -> Done | None:
     """Reverse the latest step (of one image or person, where asked); None when there is none. Raises Conflict."""
-    key, _ = _latest(session, project_id, image_id, of)
+    key, _ = _latest(session, project_id, image_id, of, kind)
     if key is None:
         return None
     offer = _offer(session, project_id, key, image_id, "Undo")
-    return _reverse(session, _step(project_id, by, offer, "undo"), offer)
+    return _reverse(session, _step(project_id, by, offer, "undo"), offer) if offer else None
 
 
-def redo(session: Session, project_id: int, by: str, image_id: int | None = None, of: str | None = None) -> Done | None:
+def redo(
+    session: Session,
+    project_id: int,
+    by: str,
+    image_id: int | None = None,
+    of: str | None = None,
+    kind: str | None = None,
+) -> Done | None:
     """Do the step again that was undone last; None when there is none. Raises Conflict."""
-    _, key = _latest(session, project_id, image_id, of)
+    _, key = _latest(session, project_id, image_id, of, kind)
     if key is None:
         return None
     offer = _offer(session, project_id, key, image_id, "Redo")
-    return _reverse(session, _step(project_id, by, offer, "redo"), offer)
+    return _reverse(session, _step(project_id, by, offer, "redo"), offer) if offer else None
 
 
 def travel(
-    engine: Engine, project_id: int, by: str, verb: Literal["undo", "redo"], image_id: int | None = None
+    engine: Engine,
+    project_id: int,
+    by: str,
+    verb: Literal["undo", "redo"],
+    image_id: int | None = None,
+    kind: str | None = None,
 ) -> Done | None:
     """Undo the latest step, or redo the one undone last, a large one in parts; None when there is none.
 
     Raises Conflict before anything is changed, Unfinished half way.
     """
     with read(engine) as session:
-        key = _latest(session, project_id, image_id, None)[verb == "redo"]
+        key = _latest(session, project_id, image_id, None, kind)[verb == "redo"]
         offer = _offer(session, project_id, key, image_id, "Redo" if verb == "redo" else "Undo") if key else None
     if offer is None or len(offer.image_ids) <= AT_ONCE:
         with write(engine) as session:
-            return (undo if verb == "undo" else redo)(session, project_id, by, image_id)
-    plan = _plan(offer.entries)
+            return (undo if verb == "undo" else redo)(session, project_id, by, image_id, kind=kind)
+    return _reverse_in_parts(engine, _step(project_id, by, offer, verb), offer)
+
+
+def waiting(session: Session, project_id: int, key: str) -> Offer | None:
+    """What undo of the step of this name would reverse; None where there is none, or it is undone already."""
+    return _offer(session, project_id, key, None, "Undo")
+
+
+def take_back(engine: Engine, project_id: int, by: str, key: str) -> Done | None:
+    """Undo the step of this name, a large one in parts; None where there is none, or it is undone already.
+
+    Raises Conflict before anything is changed, Unfinished half way.
+    """
+    with read(engine) as session:
+        offer = waiting(session, project_id, key)
+    if offer is not None and len(offer.image_ids) > AT_ONCE:
+        return _reverse_in_parts(engine, _step(project_id, by, offer, "undo"), offer)
+    with write(engine) as session:
+        offer = waiting(session, project_id, key)
+        return _reverse(session, _step(project_id, by, offer, "undo"), offer) if offer else None
+
+
+def _reverse_in_parts(engine: Engine, step: Step, whole: Offer) -> Done:
+    plan = _plan(whole.entries)
     # Several short looks: where there is no write-ahead log, whoever wants to write waits until a reader has left.
     with read(engine) as session:
-        _check(session, project_id, plan)
+        _check(session, step, plan)
     with read(engine) as session:
-        authors = _authors(session, project_id, plan.texts, offer.entries[0].id)
-    whole, step = offer, _step(project_id, by, offer, verb)
+        authors = _authors(session, step.project_id, plan.texts, whole.entries[0].id)
     by_image: dict[int, list[HistoryEntry]] = {}
     for entry in whole.entries:
         by_image.setdefault(entry.noun_id, []).append(entry)
@@ -144,7 +183,8 @@ def travel(
         part = replace(whole, entries=tuple(entry for each in ids for entry in by_image[each]))
         return len(_reverse(session, step, part, authors).image_ids)
 
-    in_parts(engine, whole.image_ids, some)
+    verbs = ("Undo", "redo what is undone") if step.undoes else ("Redo", "undo what is done")
+    in_parts(engine, whole.image_ids, some, way_on=f"{verbs[0]} once more for the rest, or {verbs[1]}.")
     return _done(step, whole)
 
 
@@ -153,24 +193,8 @@ def _step(project_id: int, by: str, offer: Offer, verb: Literal["undo", "redo"])
     return replace(step, undoes=offer.key) if verb == "undo" else replace(step, redoes=offer.entries[0].undoes)
 
 
-def say(session: Session, entries: Sequence[HistoryEntry]) -> str:
-    """A step in words: how many of what, or whose."""
-    by_kind: dict[str, set[int]] = {}
-    for entry in entries:
-        kind = "caption" if entry.noun == "caption" else entry.verb
-        by_kind.setdefault(kind, set()).add(entry.noun_id)
-    if len(by_kind) == 1 and len(ids := next(iter(by_kind.values()))) == 1:
-        (kind,), (image_id,) = by_kind, ids
-        name = session.scalar(select(Image.name).where(Image.id == image_id)) or _name_in(entries)
-        link = " " if kind in ("add", "remove") else " of "
-        said = f"{NAMES.get(kind, (kind, kind))[0]}{link}{name}"
-    else:
-        said = ", ".join(f"{len(ids)} {NAMES.get(kind, (kind, kind))[len(ids) > 1]}" for kind, ids in by_kind.items())
-    return f"{said} ({entries[-1].by})" if entries[-1].by not in ("", "you") else said
-
-
 def _newest_first(
-    session: Session, project_id: int, image_id: int | None
+    session: Session, project_id: int, image_id: int | None, kind: str | None
 ) -> Iterator[tuple[str, int, str, str | None, str | None]]:
     query = select(
         HistoryEntry.id,
@@ -182,6 +206,8 @@ def _newest_first(
     ).where(HistoryEntry.project_id == project_id, HistoryEntry.noun.in_(NOUNS))
     if image_id is not None:
         query = query.where(HistoryEntry.noun_id == image_id)
+    if kind is not None:
+        query = query.where(HistoryEntry.verb == kind)
     below: int | None = None
     while True:
         page = query if below is None else query.where(HistoryEntry.id < below)
@@ -197,9 +223,9 @@ def _is_by(author: str, person: str | None) -> bool:
     return person is None or author == person or author.endswith(f"{ACCEPTED_BY}{person}")
 
 
-def _offer(session: Session, project_id: int, key: str, image_id: int | None, verb: str) -> Offer:
+def _offer(session: Session, project_id: int, key: str, image_id: int | None, verb: str) -> Offer | None:
     entries = _entries(session, project_id, key)
-    settled = entries[0].undoes if verb == "Redo" else key
+    settled = entries[0].undoes if verb == "Redo" and entries else key
     last = {
         entry.noun_id: entry
         for entry in session.scalars(
@@ -219,7 +245,12 @@ def _offer(session: Session, project_id: int, key: str, image_id: int | None, ve
         return newest is None or newest.undoes is None
 
     kept = tuple(entry for entry in entries if waits(entry) and image_id in (None, entry.noun_id))
-    return Offer(key, kept, say(session, kept))
+    if not kept:
+        return None
+    late = overtaken(session, project_id, key, kept) if verb == "Undo" else {}
+    # Where nothing else is left of it, it is refused by name.
+    ready = tuple(entry for entry in kept if entry.noun_id not in late) or kept
+    return Offer(key, ready, say(session, ready), say_left(session, late) if len(ready) < len(kept) else "")
 
 
 def _entries(session: Session, project_id: int, key: str) -> list[HistoryEntry]:
@@ -279,7 +310,7 @@ def _plan(entries: Sequence[HistoryEntry]) -> _Reversal:
 
 def _reverse(session: Session, step: Step, offer: Offer, authors: Mapping[int, str] | None = None) -> Done:
     plan = _plan(offer.entries)
-    _check(session, step.project_id, plan)
+    _check(session, step, plan)
     if authors is None:
         authors = _authors(session, step.project_id, plan.texts, offer.entries[0].id)
     words = {
@@ -297,13 +328,14 @@ def _reverse(session: Session, step: Step, offer: Offer, authors: Mapping[int, s
 
 
 def _done(step: Step, offer: Offer) -> Done:
-    return Done(f"{'Undone' if step.undoes else 'Done again'}: {offer.words}", offer.image_ids)
+    words = f"{offer.words}.{offer.left}" if offer.left else offer.words
+    return Done(f"{'Undone' if step.undoes else 'Done again'}: {words}", offer.image_ids)
 
 
-def _check(session: Session, project_id: int, plan: _Reversal) -> None:
+def _check(session: Session, step: Step, plan: _Reversal) -> None:
     """Raise Conflict, before anything is written, where what stands there is not what the step left."""
     wanted = {*plan.texts, *plan.fields} - plan.removed.keys()
-    own = Image.project_id == project_id
+    own = Image.project_id == step.project_id
     few = Image.id.in_(wanted) if len(wanted) <= READ_AT_ONCE else own
     here = {row.id: row for row in session.execute(select(Image.id, *COLUMNS).where(own, few)) if row.id in wanted}
     texts: dict[int, str] = {}
@@ -312,14 +344,14 @@ def _check(session: Session, project_id: int, plan: _Reversal) -> None:
     for image_id in wanted:
         image = here.get(image_id)
         if image is None:
-            _refuse(session, project_id, image_id, "image")
+            refuse(session, step, image_id, "remove")
         elif image_id in plan.texts and texts.get(image_id) != plan.texts_now[image_id]:
-            _refuse(session, project_id, image_id, "caption")
+            refuse(session, step, image_id, "caption")
         else:
             now = plan.fields_now.get(image_id, {}) if image_id in plan.fields else {}
             for key, value in now.items():
                 if getattr(image, key) != value:
-                    _refuse(session, project_id, image_id, "image")
+                    refuse(session, step, image_id, field_kind(key), getattr(image, key))
     hashes = [str(snap["sha256"]) for snap in plan.removed.values()]
     parts = [hashes[start : start + READ_AT_ONCE] for start in range(0, len(hashes), READ_AT_ONCE)]
     taken = {
@@ -331,19 +363,6 @@ def _check(session: Session, project_id: int, plan: _Reversal) -> None:
                 f"{snap['name']} was added again meanwhile, so it cannot come back a second time.",
                 "Remove the newer one first.",
             )
-
-
-def _refuse(session: Session, project_id: int, image_id: int, noun: str) -> NoReturn:
-    query = select(HistoryEntry).where(
-        HistoryEntry.project_id == project_id, HistoryEntry.noun_id == image_id, HistoryEntry.noun == noun
-    )
-    last = session.scalars(query.order_by(HistoryEntry.id.desc()).limit(1)).first()
-    name = session.scalar(select(Image.name).where(Image.id == image_id)) or f"image {image_id}"
-    who = last.by if last and last.by != "you" else "Somebody"
-    what = "removed" if last and last.verb == "remove" else "changed"
-    raise Conflict(
-        f"{who} {what} {name} after this step, so it was not undone.", "Undo that later change first, or edit by hand."
-    )
 
 
 def _authors(session: Session, project_id: int, texts: dict[int, object], before_id: int) -> dict[int, str]:
@@ -363,15 +382,6 @@ def _authors(session: Session, project_id: int, texts: dict[int, object], before
         if image_id in texts and _read(after) == texts[image_id]:
             found[image_id] = author
     return found
-
-
-def _name_in(entries: Sequence[HistoryEntry]) -> str:
-    for entry in entries:
-        for text in (entry.before, entry.after):
-            told = _read(text)
-            if isinstance(told, dict) and "name" in told:
-                return str(told["name"])
-    return f"image {entries[0].noun_id}"
 
 
 def _read(text: str | None) -> object:

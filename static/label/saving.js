@@ -2,13 +2,14 @@
 // what fails stays queued and is tried again; a conflict waits for a person; leaving the page warns.
 import { ask, reason } from "./net.js";
 import { change, isIdle, refresh } from "./rows.js";
-import { byId, state, tell } from "./state.js";
+import { byId, state, tell, toast } from "./state.js";
 
 const AT_ONCE = 4;
 const RETRY_MS = [1000, 2000, 5000, 15_000];
 const KEY = `label-unsaved-${state.project}`;
-// image id → {revision, base, ops, flight, state, reason, tries, timer, conflict}; an op is {text} or {fields, values}, where
-// the values are what the row then shows, with the step that it belongs to where one key changes several images.
+// image id → {revision, base, ops, flight, state, reason, tries, timer, conflict}; an op is {text} or {fields, values, was},
+// where the values are what the row then shows and `was` on what it was changed, with the step that it belongs to where one
+// key changes several images.
 const entries = new Map();
 let savedAt = null;
 
@@ -39,13 +40,21 @@ export function writeText(id, text, step = "") {
 export function writeFields(id, fields, values, step = "") {
   const entry = open(id);
   if (!entry) return;
+  const was = madeOn(state.rows.get(id), fields);
   const last = entry.ops.at(-1);
   if (last && "fields" in last && last !== entry.flight && last.step === step) {
     Object.assign(last.fields, fields);
     last.values = { ...last.values, ...values };
-  } else entry.ops.push({ fields: { ...fields }, values, step });
+    last.was = { ...was, ...last.was };
+  } else entry.ops.push({ fields: { ...fields }, values, was, step });
   change(id, values);
   begin(id, entry);
+}
+
+// What these fields are before they change: the studio tells from it whether somebody set them meanwhile.
+function madeOn(row, fields) {
+  const names = row ? Object.keys(fields).filter((name) => name !== "removed") : [];
+  return Object.fromEntries(names.map((name) => [`was_${name}`, name === "reviewed" ? (row.reviewed_by ? "on" : "off") : row[name]]));
 }
 
 // What the row of an image shows that the store does not know of yet.
@@ -81,7 +90,7 @@ async function send(id, entry) {
   const op = (entry.flight = entry.ops[0]);
   const isText = "text" in op;
   const sent = isText ? op.text : null;
-  const form = { revision: entry.revision, step: op.step ?? "", ...(isText ? { text: op.text } : op.fields) };
+  const form = { revision: entry.revision, step: op.step ?? "", ...(isText ? { text: op.text } : { ...op.fields, ...op.was }) };
   const answer = await ask(`/images/${id}/label${isText ? "" : "/fields"}`, { form });
   entry.flight = null;
   if (answer.status === 200) accepted(id, entry, op, sent, answer.body);
@@ -105,6 +114,7 @@ function accepted(id, entry, op, sent, body) {
 // The words there are the same: nothing to ask a person about, only the revision was old.
 function clash(id, entry, op, body) {
   entry.revision = body.revision;
+  if (body.fields) giveWay(id, entry, op, body);
   const isOnlyFields = !entry.ops.some((each) => "text" in each);
   if (isOnlyFields) refresh([id]);
   if (isOnlyFields || body.text === entry.base) return;
@@ -114,6 +124,17 @@ function clash(id, entry, op, body) {
   }
   entry.state = "conflict";
   entry.conflict = { text: body.text ?? "", by: body.by ?? "somebody" };
+}
+
+// Somebody set the very field meanwhile: what stands there stays, and is said.
+function giveWay(id, entry, op, body) {
+  entry.ops.splice(entry.ops.indexOf(op), 1);
+  change(id, { ...body.fields, ...unsavedOf(id) });
+  toast(reason({ body }), "warn");
+  if (entry.ops.length) return;
+  entry.state = "saved";
+  savedAt ??= new Date().toISOString();
+  entries.delete(id);
 }
 
 function failed(entry, answer) {

@@ -10,10 +10,10 @@ from sqlalchemy import Engine, insert
 from app.contract.buckets import make_buckets
 from app.contract.recipe import Crop
 from app.polish.taking import take
-from app.store import captions, projects, provenance, splits, undo
+from app.store import captions, projects, provenance, splits, suggestions, undo
 from app.store.db import write
 from app.store.edits import new_step, remove_images
-from app.store.models import Blob, Caption, Image, SubjectRow
+from app.store.models import Blob, Caption, Image, SubjectRow, Suggestion
 from app.store.parts import in_parts
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(900)]
@@ -45,6 +45,9 @@ def ids(engine: Engine) -> list[int]:
         seen = {"run_id": None, "model": "u2net", "box": BOX, "share": 0.1, "is_dismissed": False, "at_us": 1}
         subjects = [{"image_id": each, "mask_sha256": f"{each:064x}", **seen} for each in numbers]
         session.execute(insert(SubjectRow), subjects)
+        said = {"run_id": None, "kind": "tag", "category": "general", "confidence": 0.9, "model": "wd", "at_us": 1}
+        open_tags = [{"image_id": each, "text": text, **said} for each in numbers for text in ("hat", "red", "snow")]
+        session.execute(insert(Suggestion), [{**row, "state": "open"} for row in open_tags])
     return numbers
 
 
@@ -85,6 +88,8 @@ def test_nobody_waits_long_for_a_large_edit(engine: Engine, ids: list[int], caps
         "every crop taken": lambda: take(engine, new_step(1, "ann"), "crop", buckets),
         "undone": lambda: undo.travel(engine, 1, "ann", "undo"),
         "licence set": set_licence,
+        "tag dismissed": lambda: suggestions.dismiss_tag(engine, 1, "Red", "ann"),
+        "tag allowed": lambda: suggestions.allow_tag(engine, 1, "red"),
         "split set": hold_out,
         "removed": lambda: in_parts(engine, ids, lambda s, part: remove_images(s, new_step(1, "ann", "all"), part)),
         "brought back": lambda: undo.travel(engine, 1, "ann", "undo"),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 from sqlalchemy import Engine
+from sqlalchemy import text as sql
 
 from app.contract.buckets import Size
 from app.contract.suggestions import DOUBT, Answer, Looked
@@ -13,9 +14,10 @@ from app.label.accepting import Wish
 from app.label.desk import Desk, Frame
 from app.label.rows import Table
 from app.label.suggestions import Seen, View
-from app.store import captions, history, images, projects, runs, suggestions, undo
+from app.store import captions, history, images, parts, projects, runs, suggestions, undo
 from app.store.db import read, write
 from app.store.images import NewImage
+from app.store.parts import Unfinished
 from app.store.suggestions import Taken
 
 TEXTS = {"a": "red, cat", "b": "A fox sleeps in the long grass.", "c": None, "d": "old words"}
@@ -110,8 +112,10 @@ def test_dismissing_here_and_everywhere(engine: Engine, ids: dict[str, int]) -> 
     for name in ("a", "b"):
         suggest(engine, name, [tag("grass"), tag("sun")])
     with write(engine) as session:
-        assert accepting.dismiss(session, first_id(engine, ids["a"], "sun"), "ana", everywhere=False) == (ids["a"], 1)
-        assert accepting.dismiss(session, first_id(engine, ids["a"], "grass"), "ana", everywhere=True) == (ids["a"], 2)
+        assert accepting.dismiss(session, first_id(engine, ids["a"], "sun")) == ids["a"]
+    grass = first_id(engine, ids["a"], "grass")
+    assert accepting.dismiss_everywhere(engine, grass, "ana") == (ids["a"], 2)
+    with read(engine) as session:
         assert accepting.open_of(session, ids["a"]) == []
         assert [each.text for each in accepting.open_of(session, ids["b"])] == ["sun"]
     assert caption(engine, ids["a"]) == "red, cat"
@@ -152,6 +156,30 @@ def test_a_persons_words_are_never_overwritten(engine: Engine, ids: dict[str, in
     assert {change.image_id for change in again.changes} == {ids["c"], ids["d"]}
 
 
+def test_doubts_are_let_stand_in_parts(engine: Engine, ids: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FIRST", "LEAST", "MOST"):
+        monkeypatch.setattr(parts, name, 1)
+    for name in ("a", "d"):
+        suggest(engine, name, [tag("red", 0.1, DOUBT)])
+    with read(engine) as session:
+        found = {ids[name]: [accepting.seen(suggestions.of_image(session, ids[name])[0])] for name in ("a", "d")}
+    first, last = ids["a"], ids["d"]
+    with write(engine) as session:
+        guard = f"WHEN NEW.image_id = {last} BEGIN SELECT RAISE(ABORT, 'no'); END"
+        session.execute(sql(f"CREATE TRIGGER guard BEFORE UPDATE ON suggestion {guard}"))
+    with pytest.raises(Unfinished, match="1 of 2 images") as caught:
+        accepting.let_stand(engine, found)
+    assert "Let the captions stand again" in caught.value.hint
+    with read(engine) as session:
+        assert suggestions.of_image(session, first) == []
+        assert len(suggestions.of_image(session, last)) == 1
+    with write(engine) as session:
+        session.execute(sql("DROP TRIGGER guard"))
+    assert accepting.let_stand(engine, found) == 2
+    with read(engine) as session:
+        assert suggestions.of_project(session, 1) == []
+
+
 def test_a_disagreement_over_a_tag_is_settled_either_way(engine: Engine, ids: dict[str, int]) -> None:
     suggest(engine, "a", [tag("grass"), tag("red", 0.1, DOUBT)])
     suggest(engine, "d", [tag("grass", 0.5), tag("old words", 0.2, DOUBT)])
@@ -168,11 +196,9 @@ def test_a_disagreement_over_a_tag_is_settled_either_way(engine: Engine, ids: di
     assert agree("missing", "Grass") == 2
     assert agree("doubted", "red") == 1
     standing = found("doubted", "old_words")[1]
-    with write(engine) as session:
-        assert accepting.let_stand(session, standing) == 1
+    assert accepting.let_stand(engine, standing) == 1
     for view, text in (("missing", "grass"), ("doubted", "red"), ("doubted", "old words")):
         assert found(view, text)[1] == {}  # type: ignore[arg-type]  # the views by name
-    with write(engine) as session:
-        assert suggestions.dismiss_tag(session, 1, "grass", "ana") == 2
+    assert suggestions.dismiss_tag(engine, 1, "grass", "ana") == 2
     assert caption(engine, ids["a"]) == "cat, grass"
     assert caption(engine, ids["d"]) == "old words, grass"

@@ -11,7 +11,7 @@ from app.config import Settings
 from app.label.desk import Desk
 from app.label.jobs import BulkJobs, Cancelled
 from app.routes import bulk
-from app.store import captions, images, parts, undo
+from app.store import captions, images, parts, splits, undo
 from app.store.db import read, write
 from tests.drawing import project_with_images
 from tests.routes.conftest import Html
@@ -154,3 +154,68 @@ async def test_words_that_somebody_changed_while_it_was_planned_are_worked_on_as
     bulk._apply(store, Desk(), filled_id, bulk.BulkForm(operation="add", tags="slow", scope="all"), "ann", meanwhile)
     with read(store) as session:
         assert images.get(session, image_id).caption == "quite other words, slow"
+
+
+async def test_what_somebody_set_after_the_changes_were_shown_is_left_and_named(
+    http: httpx.AsyncClient, store: Engine, filled_id: int, read_html: Read
+) -> None:
+    with read(store) as session:
+        rows = images.training_rows(session, filled_id)
+    url, form = f"/projects/{filled_id}/label/bulk", {"operation": "repeats", "value": "4", "scope": "all"}
+    bob = {"Cookie": "studio-name=bob"}
+    preview = read_html(await http.post(url, data=form))
+    seen = preview.one("input", name="seen").attrs["value"]
+    # Another field of one image, and the very same value for another: neither is in the way.
+    await http.post(f"/images/{rows[0].id}/label/fields", data={"split": "held-out"}, headers=bob)
+    await http.post(f"/images/{rows[1].id}/label/fields", data={"repeats": "9"}, headers=bob)
+    await http.post(f"/images/{rows[2].id}/label/fields", data={"repeats": "4"}, headers=bob)
+    done = await http.post(url, data={**form, "seen": seen, "apply": "true"}, headers={"HX-Request": "true"})
+    said = read_html(done).one("div", role="status").text
+    assert "Changed 1 image." in said
+    assert f"1 image was left alone, since its repeats were set meanwhile: {rows[1].name} (9, by bob)." in said
+    with read(store) as session:
+        assert [row.repeats for row in images.training_rows(session, filled_id)] == [4, 9, 4]
+    # Shown again, it is decided knowingly.
+    seen = read_html(await http.post(url, data=form)).one("input", name="seen").attrs["value"]
+    again = await http.post(url, data={**form, "seen": seen, "apply": "true"})
+    assert "left alone" not in again.text
+    with read(store) as session:
+        assert [row.repeats for row in images.training_rows(session, filled_id)] == [4, 4, 4]
+
+
+async def test_what_was_taken_back_meanwhile_is_as_it_was_shown(
+    http: httpx.AsyncClient, store: Engine, filled_id: int, read_html: Read
+) -> None:
+    url, form = f"/projects/{filled_id}/label/bulk", {"operation": "licence", "value": "CC0-1.0", "scope": "all"}
+    seen = read_html(await http.post(url, data=form)).one("input", name="seen").attrs["value"]
+    for _ in range(2):
+        done = await http.post(url, data={**form, "seen": seen, "apply": "true"})
+        assert "Changed 3 images" in done.text
+        assert "left alone" not in done.text
+        await http.post(f"/projects/{filled_id}/undo")
+
+
+async def test_a_field_that_is_set_between_two_parts_is_left(
+    store: Engine, filled_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("FIRST", "LEAST", "MOST"):
+        monkeypatch.setattr(parts, name, 1)
+    with read(store) as session:
+        rows = images.training_rows(session, filled_id)
+    form = bulk.BulkForm(operation="split", value="held-out", scope="all")
+
+    def set_the_last(done: int, total: int) -> None:
+        with read(store) as session:
+            begun = images.get(session, rows[0].id).split == "held-out"
+        if begun:
+            with write(store) as session:
+                splits.set_split(session, filled_id, [rows[2].id], "regularisation", "bob")
+
+    said = bulk._apply(store, Desk(), filled_id, form, "ann", set_the_last)
+    assert f"its split was set meanwhile: {rows[2].name} (regularisation, by bob)." in said
+    with read(store) as session:
+        assert [row.split for row in images.training_rows(session, filled_id)] == [
+            "held-out",
+            "held-out",
+            "regularisation",
+        ]

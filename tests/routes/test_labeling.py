@@ -85,6 +85,65 @@ async def test_fields_are_set_and_undone(http: httpx.AsyncClient, store: Engine,
         assert (row.split, row.repeats, row.reviewed_by) == ("train", 1, None)
 
 
+async def test_a_field_that_was_set_meanwhile_is_refused_by_name_and_the_others_go_through(
+    http: httpx.AsyncClient, store: Engine, filled_id: int
+) -> None:
+    first, second = ids_of(store, filled_id)[:2]
+    bob = {"Cookie": "studio-name=bob"}
+    await http.post(f"/images/{first}/label/fields", data={"repeats": "5"}, headers=bob)
+    mine = {"repeats": "2", "was_repeats": "1", "revision": "0", "step": "ab" * 16}
+    told = await http.post(f"/images/{first}/label/fields", data=mine)
+    assert told.status_code == 409
+    with read(store) as session:
+        row, revision = images.get(session, first), images.get(session, second).revision
+    assert told.json() == {
+        "revision": row.revision,
+        "text": row.caption,
+        "by": "bob",
+        "message": f"bob set the repeats of {row.name} to 5 in the meantime, so yours was not written.",
+        "hint": "Look at what is there now, and change it again if yours is right.",
+        "fields": {"split": "train", "repeats": 5, "reviewed_by": None},
+    }
+    assert row.repeats == 5
+    other = {**mine, "revision": str(revision)}
+    assert (await http.post(f"/images/{second}/label/fields", data=other)).status_code == 200
+    # Asked again with the newest revision it stays refused, as long as it was made on another value.
+    again = await http.post(f"/images/{first}/label/fields", data={**mine, "revision": str(row.revision)})
+    assert (again.status_code, again.json()["fields"]["repeats"]) == (409, 5)
+    # Another field is not in the way; an old revision is, since other words may have come with it.
+    split = {"split": "held-out", "was_split": "train"}
+    old = await http.post(f"/images/{first}/label/fields", data={**split, "revision": "0"})
+    assert (old.status_code, "fields" in old.json()) == (409, False)
+    assert (await http.post(f"/images/{first}/label/fields", data=split)).status_code == 200
+    with read(store) as session:
+        rows = [images.get(session, each) for each in (first, second)]
+    assert [(each.repeats, each.split) for each in rows] == [(5, "held-out"), (2, "train")]
+
+
+async def test_keys_pressed_fast_and_answers_that_got_lost_are_no_clash(
+    http: httpx.AsyncClient, store: Engine, filled_id: int
+) -> None:
+    image_id = ids_of(store, filled_id)[0]
+    url = f"/images/{image_id}/label/fields"
+    # The first is sent twice, as after an answer that never came; each names what the one before it left.
+    for was, wanted in (("1", "2"), ("1", "2"), ("2", "4")):
+        assert (await http.post(url, data={"was_repeats": was, "repeats": wanted})).status_code == 200
+    for was in ("off", "on"):
+        form = {"reviewed": "on", "was_reviewed": was}
+        answer = await http.post(url, data=form, headers={"Cookie": "studio-name=ann"})
+        assert answer.status_code == 200
+    # Who says of a reviewed image that it is reviewed, takes nobody's mark away.
+    form = {"reviewed": "on", "was_reviewed": "off"}
+    assert (await http.post(url, data=form, headers={"Cookie": "studio-name=bob"})).status_code == 200
+    with read(store) as session:
+        row = images.get(session, image_id)
+    assert (row.repeats, row.reviewed_by) == (4, "ann")
+    off = await http.post(url, data={"reviewed": "off", "was_reviewed": "off"})
+    assert off.status_code == 409
+    assert "ann set the review mark" in off.json()["message"]
+    assert (await http.post(url, data={"reviewed": "off", "was_reviewed": "on"})).status_code == 200
+
+
 async def test_saves_of_one_step_are_undone_together(http: httpx.AsyncClient, store: Engine, filled_id: int) -> None:
     first, second = ids_of(store, filled_id)[:2]
     with read(store) as session:

@@ -87,3 +87,45 @@ async def test_one_image(
 
 async def test_an_empty_project(http: httpx.AsyncClient, project_id: int) -> None:
     assert "No images yet" in (await http.get(f"/projects/{project_id}/provenance")).text
+
+
+async def test_two_people_at_one_images_form_lose_nothing(
+    http: httpx.AsyncClient, store: Engine, htmx: dict[str, str], filled: tuple[int, list[int]], read_html: ReadHtml
+) -> None:
+    image_id = filled[1][0]
+    url = f"/images/{image_id}/provenance"
+
+    def fields(shown: Html, **typed: str) -> dict[str, str]:
+        inputs = [each for each in shown.all("input") if each.attrs.get("type") != "checkbox"]
+        ticked = {each.attrs["name"]: "1" for each in shown.all("input", type="checkbox") if "checked" in each.attrs}
+        return ticked | {each.attrs["name"]: each.attrs["value"] for each in inputs} | typed
+
+    async def save(person: str, sent: dict[str, str]) -> httpx.Response:
+        return await http.post(url, data=sent, headers={**htmx, "Cookie": f"studio-name={person}"})
+
+    def origin() -> Provenance:
+        with read(store) as session:
+            return provenance.get(session, image_id)
+
+    before = read_html(await http.get(url, headers=htmx))
+    assert (await save("bob", fields(before, licence="CC0-1.0", no_ai="1"))).status_code == 200
+    # Of a form that was shown before, only what was typed is written.
+    assert (await save("ann", fields(before, source="a book"))).status_code == 200
+    assert origin() == Provenance(source="a book", licence="CC0-1.0", no_ai=True)
+    # Who types faster than the form is saved is in nobody's way.
+    assert (await save("ann", fields(before, source="a book of foxes", author="Ann"))).status_code == 200
+    refused = await save("ann", fields(before, licence="own work", author="Ann"))
+    assert refused.status_code == 422
+    with read(store) as session:
+        name = images.get(session, image_id).name
+    assert f"bob set the licence of {name} to CC0-1.0 in the meantime, so yours was not written." in refused.text
+    assert origin() == Provenance(source="a book of foxes", author="Ann", licence="CC0-1.0", no_ai=True)
+    # The form shows what stands there, so that another field does not take it along; typed once more it is meant.
+    assert "Yours was “own work”." in refused.text
+    again = read_html(refused)
+    assert (await save("ann", fields(again, collected_on="2024"))).status_code == 200
+    assert (origin().licence, origin().collected_on) == ("CC0-1.0", "2024")
+    assert (await save("ann", fields(again, licence="own work"))).status_code == 200
+    assert origin().licence == "own work"
+    gone = await http.post("/images/999/provenance", data=fields(before, source="x"), headers=htmx)
+    assert gone.status_code == 404

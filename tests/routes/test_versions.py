@@ -47,3 +47,29 @@ async def test_a_version_is_named_compared_and_restored(
     await http.post(f"{url}/redo")
     with read(store) as session:
         assert images.get(session, row.id).caption == row.caption
+
+
+async def test_steps_of_a_recipe_are_named_by_what_changed(
+    http: httpx.AsyncClient, settings: Settings, store: Engine, read_html: Read
+) -> None:
+    project_id = project_with_images(settings, store, 3)
+    with read(store) as session:
+        ids = [row.id for row in images.training_rows(session, project_id)]
+        name = images.get(session, ids[0]).name
+    step = f"/images/{ids[0]}/polish/step"
+    await http.post(step, data={"step": "rotate", "revision": 0, "seen": "{}"})
+    await http.post(step, data={"step": "straighten", "degrees": "2", "revision": 0, "seen": '{"quarter_turns":1}'})
+    url = f"/projects/{project_id}/versions"
+    shown = read_html(await http.get(url))
+    assert shown.all("button", title=f"{name}: straightened 2°")
+    await http.post(f"{url}/undo")
+    await http.post(f"/images/{ids[0]}/polish/copy", data={"part": "turns", "everyone": "1", "scope": "all"})
+    rows = [each.text for each in read_html(await http.get(url)).all("tr")][1:5]
+    words = (
+        "Turned right2you",
+        f"Straightened 2° Undone{name}you",
+        f"Straightened 2°{name}you",
+        f"Turned right{name}you",
+    )
+    assert [each.startswith(word) for each, word in zip(rows, words, strict=True)] == [True] * 4
+    assert "2 images: turned right" in (await http.get(url)).text

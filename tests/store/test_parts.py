@@ -51,7 +51,7 @@ def test_all_parts_are_one_step_that_is_undone_and_done_again(engine: Engine, id
     assert in_parts(engine, ids, turning(new_step(1, "ann"))) == COUNT
     done = undo.travel(engine, 1, "ann", "undo")
     assert done is not None
-    assert done.said == f"Undone: {COUNT} crops and masks (ann)"
+    assert done.said == f"Undone: {COUNT} images: turned right (ann)"
     assert turned(engine) == set()
     with read(engine) as session:
         assert undo.offers(session, 1)[0] is None
@@ -109,6 +109,37 @@ def test_what_stopped_half_way_says_so_is_undone_or_gone_on_with(engine: Engine,
         assert turned(engine) == left
 
 
+@pytest.mark.parametrize(
+    ("trouble", "why"),
+    [
+        (OSError(28, "No space left on device"), "the disk refused (No space left on device)."),
+        (KeyError("x"), "LoRA Studio made a mistake. The terminal that runs it says more."),
+        (Conflict("Bob was faster.", "Ask him."), "Bob was faster. Ask him."),
+    ],
+)
+def test_whatever_stops_it_half_way_it_is_said_what_is_done(
+    engine: Engine, ids: list[int], trouble: Exception, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    step = new_step(1, "ann")
+
+    def breaks(session: Session, part: Sequence[int]) -> int:
+        count = turning(step)(session, part)
+        if ids[-1] in part:
+            raise trouble
+        return count
+
+    with pytest.raises(Unfinished) as caught:
+        in_parts(engine, ids, breaks)
+    half = turned(engine)
+    assert 0 < len(half) < COUNT
+    assert caught.value.message == f"{len(half)} of 450 images were dealt with, then it stopped: {why}"
+    assert caught.value.hint.startswith(f"The other {COUNT - len(half)} are as they were. What is done is one step")
+    # A mistake of ours is found in the log with its stack.
+    assert [each.exc_info is not None for each in caplog.records] == ([] if isinstance(trouble, Conflict) else [True])
+    assert undo.travel(engine, 1, "ann", "undo")
+    assert turned(engine) == set()
+
+
 def test_what_fails_at_once_is_told_as_it_is(engine: Engine, ids: list[int]) -> None:
     def breaks(_session: Session, _part: Sequence[int]) -> int:
         raise Conflict("Somebody was faster.")
@@ -122,7 +153,7 @@ def test_an_undo_in_parts_refuses_before_anything_changed(engine: Engine, ids: l
     in_parts(engine, ids, turning(new_step(1, "ann")))
     with write(engine) as session:
         session.get_one(Image, ids[-1]).recipe = "{}"
-    with pytest.raises(Conflict, match=r"450\.png after this step"):
+    with pytest.raises(Conflict, match=r"recipe of 450\.png after this step, so nothing was undone"):
         undo.travel(engine, 1, "ann", "undo")
     assert turned(engine) == set(ids[:-1])
 

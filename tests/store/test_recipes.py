@@ -8,7 +8,7 @@ from sqlalchemy import Engine, select
 from app.contract.buckets import Size
 from app.contract.recipe import Crop, Recipe
 from app.errors import Conflict, NotFound
-from app.store import images, projects, recipes
+from app.store import captions, images, projects, recipes
 from app.store.db import read, write
 from app.store.edits import new_step
 from app.store.images import NewImage
@@ -64,6 +64,29 @@ def test_a_stale_save_is_refused_and_a_fresh_one_answers_the_new_revision(engine
     with pytest.raises(NotFound), write(engine) as session:
         recipes.set_recipe(session, 999, TURNED, 0, "bob")
     assert len(entries(engine)) == 1
+
+
+def test_only_a_change_of_the_same_part_since_it_was_seen_is_in_the_way(engine: Engine, ids: list[int]) -> None:
+    seen, box = Recipe(background="#808080"), Crop(left=0, top=0, width=30, height=20)
+    with write(engine) as session:
+        recipes.set_recipe(session, ids[0], seen, 0, "ann")
+        captions.save(session, ids[0], "a cat", "bob", 1)
+        # Words were written since revision 1, and the mask was set by somebody else.
+        masked = seen.model_copy(update={"mask": "a" * 64})
+        recipes.set_recipe(session, ids[0], masked, 1, "bob", seen=seen)
+        wanted = seen.model_copy(update={"crop": box})
+        assert recipes.set_recipe(session, ids[0], wanted, 1, "ann", seen=seen).recipe == Recipe(
+            background="#808080", mask="a" * 64, crop=box
+        )
+        # What somebody has done already is no clash.
+        recipes.set_recipe(session, ids[0], wanted, 1, "eve", seen=seen)
+        for other, words in (
+            (seen.model_copy(update={"quarter_turns": 1}), "its crop, its mask"),
+            (seen.model_copy(update={"mask": "b" * 64}), "its crop, its mask"),
+        ):
+            with pytest.raises(Conflict, match=rf"0\.png was changed in the meantime: {words}"):
+                recipes.set_recipe(session, ids[0], other, 1, "eve", seen=seen)
+    assert len(entries(engine)) == 3
 
 
 def test_sizes_are_those_that_train(engine: Engine, ids: list[int]) -> None:

@@ -3,13 +3,15 @@
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select, text
 
 from app.contract.suggestions import DOUBT, Answer, Looked
 from app.errors import NotFound
-from app.store import captions, images, runs, suggestions
+from app.store import captions, images, parts, runs, suggestions
 from app.store.db import read, write
 from app.store.images import NewImage
+from app.store.models import Suggestion
+from app.store.parts import Unfinished
 from app.store.suggestions import Taken
 
 
@@ -83,13 +85,15 @@ def test_a_tag_nobody_wants_stays_away_until_it_is_allowed(
     first, second = start(engine, project_id), start(engine, project_id, "0002-tags")
     with write(engine) as session:
         suggestions.take(session, first, [line("a.png", tag("Long_Hair"), tag("red"))])
-        assert suggestions.dismiss_tag(session, project_id, "long hair", "ana") == 1
+    assert suggestions.dismiss_tag(engine, project_id, "long hair", "ana") == 1
+    with write(engine) as session:
         suggestions.take(session, second, [line("b.png", tag("long hair"), tag("red"))])
     assert [text for text, _ in texts(engine, image_ids[0])] == ["red"]
     assert [text for text, _ in texts(engine, image_ids[1])] == ["red"]
-    with write(engine) as session:
+    with read(engine) as session:
         assert suggestions.dismissed(session, project_id) == ["long hair"]
-        assert suggestions.allow_tag(session, project_id, "long hair") == 1
+    assert suggestions.allow_tag(engine, project_id, "long hair") == 1
+    with read(engine) as session:
         assert suggestions.dismissed(session, project_id) == []
     assert {text for text, _ in texts(engine, image_ids[0])} == {"red", "Long_Hair"}
 
@@ -101,7 +105,8 @@ def test_doubts_are_no_suggestions_and_go_with_their_image(
     with write(engine) as session:
         captions.save(session, image_ids[0], "blue", "you")
         suggestions.take(session, taken, [line("a.png", tag("blue", 0.1, DOUBT), tag("red"))])
-        assert suggestions.dismiss_tag(session, project_id, "blue", "you") == 0
+    assert suggestions.dismiss_tag(engine, project_id, "blue", "you") == 0
+    with write(engine) as session:
         assert suggestions.authors(session, project_id) == [(image_ids[0], "blue", "you"), (image_ids[1], "", "")]
         images.remove(session, image_ids[0], "you")
     with read(engine) as session:
@@ -119,3 +124,47 @@ def test_many_images_are_taken_in_pieces(engine: Engine, project_id: int, pictur
         assert suggestions.take(session, taken, [line(name, tag("red")) for name in names]) == 0
         suggestions.settle(session, [row.id for row in suggestions.of_project(session, project_id)], "dismissed")
         assert suggestions.of_project(session, project_id) == []
+
+
+def test_a_tag_is_dismissed_and_allowed_in_parts_and_gone_on_with_after_a_stop(
+    engine: Engine, project_id: int, image_ids: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("FIRST", "LEAST", "MOST"):
+        monkeypatch.setattr(parts, name, 1)
+    taken = start(engine, project_id)
+    with write(engine) as session:
+        suggestions.take(session, taken, [line(name, tag("red")) for name in ("a.png", "b.png")])
+
+    def states() -> list[str]:
+        with read(engine) as session:
+            return list(session.scalars(select(Suggestion.state).order_by(Suggestion.image_id)))
+
+    def guarded(act: Callable[[], int], way_on: str) -> None:
+        with write(engine) as session:
+            guard = f"WHEN NEW.image_id = {image_ids[1]} BEGIN SELECT RAISE(ABORT, 'no'); END"
+            session.execute(text(f"CREATE TRIGGER guard BEFORE UPDATE ON suggestion {guard}"))
+        with pytest.raises(Unfinished, match="1 of 2 images were dealt with") as caught:
+            act()
+        assert caught.value.hint.startswith("The last one is as it was. ")
+        assert way_on in caught.value.hint
+        with write(engine) as session:
+            session.execute(text("DROP TRIGGER guard"))
+
+    def dismiss() -> int:
+        return suggestions.dismiss_tag(engine, project_id, "red", "ana")
+
+    def allow() -> int:
+        return suggestions.allow_tag(engine, project_id, "red")
+
+    guarded(dismiss, "Dismiss “red” again for the rest")
+    assert states() == ["dismissed", "open"]
+    assert dismiss() == 1
+    guarded(allow, "Allow “red” again for the rest")
+    assert states() == ["open", "dismissed"]
+    with read(engine) as session:
+        # It still stands among those that may be allowed.
+        assert suggestions.dismissed(session, project_id) == ["red"]
+    assert allow() == 1
+    assert states() == ["open", "open"]
+    with pytest.raises(NotFound):
+        suggestions.dismiss_tag(engine, 99, "red", "ana")

@@ -138,8 +138,10 @@ def test_nobody_undoes_over_what_somebody_else_changed_since(engine: Engine, pro
     with write(engine) as session:
         captions.save(session, ids[0], "mine", "ann")
         captions.save(session, ids[0], "theirs", "bob")
-    with pytest.raises(Conflict, match=r"bob changed 0\.png after this step"), write(engine) as session:
+    with pytest.raises(Conflict) as caught, write(engine) as session:
         undo.undo(session, project_id, "ann", of="ann")
+    assert caught.value.message == "bob changed the caption of 0.png after this step, so nothing was undone."
+    assert caught.value.hint == "Undo that later change first, or set the caption of 0.png by hand."
     with read(engine) as session:
         assert images.get(session, ids[0]).caption == "theirs"
 
