@@ -2,7 +2,7 @@
 // "ctrl+shift+z" wants Shift too, which otherwise changes nothing but with Ctrl and a letter.
 // data-focus-back="id": what a pointer clicks in it hands the focus on to that element, so that Enter is the page's key again.
 // data-key-told names keys that another script listens for. data-key-scope limits keys to what holds the focus. data-roving moves the focus among its [data-roving-item] by arrows.
-import { takesKeys } from "./fields.js";
+import { isText, takesKeys } from "./fields.js";
 import { hold } from "./turns.js";
 
 const PATIENCE_MS = 10_000;
@@ -70,6 +70,8 @@ document.addEventListener("keydown", (event) => {
   const hasModifier = event.ctrlKey || event.metaKey || event.altKey;
   if (takesKeys(target) && event.key === "Escape" && !target.closest("dialog")) return target.blur();
   if (takesKeys(target) && !hasModifier) return;
+  // What is typed and not saved is taken back by the field itself.
+  if (hasModifier && isText(target) && target.value !== target.defaultValue && /^[zy]$/i.test(event.key)) return;
   if (document.querySelector("dialog[open]")) return;
   // What has the focus takes these for itself; with Ctrl a field or a button does not.
   if (event.key === "Enter" || event.key === " ") if (target.matches(`a[href], summary${hasModifier ? "" : ", button, input"}`)) return;

@@ -1,4 +1,6 @@
 // The mask editor. The canvas is red where nothing is learned: how opaque its pixels are is the mask, upside down.
+import { showClash } from "./mask-clash.js";
+import { fetched, packed } from "./mask-file.js";
 import { hold } from "./turns.js";
 
 const byId = (id) => document.getElementById(id);
@@ -21,7 +23,9 @@ let isUnread = false;
 // What is done while a mask is on its way happens once it is there.
 let coming = Promise.resolve();
 let colours = null;
+// What was undone waits in `undone`: together they hold no more than STEPS_BACK masks.
 const past = [];
+const undone = [];
 const at = { x: W / 2, y: H / 2 };
 const value = (id) => Number(byId(id).value);
 
@@ -41,12 +45,21 @@ function put(values) {
 function remember() {
   past.push(leftOut());
   if (past.length > STEPS_BACK) past.shift();
+  undone.length = 0;
   isChanged = true;
   tell();
 }
 
+// A button that has the focus and goes out of use would keep the keys to itself.
+function enable(id, isOfUse) {
+  const hadFocus = document.activeElement === byId(id);
+  byId(id).disabled = !isOfUse;
+  if (hadFocus && !isOfUse) canvas.focus({ preventScroll: true });
+}
+
 function tell() {
-  byId("mask-undo").disabled = !past.length;
+  enable("mask-undo", past.length);
+  enable("mask-redo", undone.length);
   const values = leftOut();
   let sum = 0;
   for (let place = 0; place < values.length; place += 7) sum += values[place];
@@ -180,13 +193,22 @@ canvas.addEventListener("focus", showCursor);
 canvas.addEventListener("blur", () => (cursor.hidden = true));
 
 // Buttons
+// What the tool makes no use of is away, also for keys.
+function show(chosen) {
+  for (const part of document.querySelectorAll("[data-for]")) part.hidden = !part.dataset.for.split(" ").includes(chosen);
+  if (!cursor.hidden) showCursor();
+}
+
 function choose(name, chosen) {
   for (const button of document.querySelectorAll(`[data-${name}]`)) button.setAttribute("aria-pressed", String(button.dataset[name] === chosen));
 }
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
-  if (button?.dataset.tool) choose("tool", (tool = button.dataset.tool));
+  if (button?.dataset.tool) {
+    choose("tool", (tool = button.dataset.tool));
+    show(tool);
+  }
   if (button?.dataset.paints) choose("paints", (paints = button.dataset.paints));
   if (button?.dataset.size) {
     byId("size").value = value("size") + Number(button.dataset.size);
@@ -195,69 +217,55 @@ document.addEventListener("click", (event) => {
 });
 for (const id of ["size", "soft", "tolerance"]) {
   byId(id).addEventListener("input", () => (document.querySelector(`output[for=${id}]`).textContent = byId(id).value));
+  // Once a pointer lets go of a slider, keys are the page's again.
+  byId(id).addEventListener("pointerdown", () => addEventListener("pointerup", () => canvas.focus({ preventScroll: true }), { once: true }));
 }
 const press = (id, work) => byId(id)?.addEventListener("click", () => coming.then(work).then(tell));
-press("mask-undo", () => past.length && put(past.pop()));
-press("mask-invert", () => {
+function go(from, to) {
+  if (!from.length) return;
+  to.push(leftOut());
+  put(from.pop());
+}
+press("mask-undo", () => go(past, undone));
+press("mask-redo", () => go(undone, past));
+function step(values) {
   remember();
-  put(leftOut().map((each) => 255 - each));
-});
-press("mask-clear", () => {
-  remember();
-  put(new Uint8ClampedArray(W * H));
-});
+  put(values);
+  tell();
+}
+press("mask-invert", () => step(leftOut().map((each) => 255 - each)));
+press("mask-clear", () => step(new Uint8ClampedArray(W * H)));
 
 // Asks for a mask; keys wait for it.
 function come(address, use) {
-  coming = Promise.all([coming, read(address)]).then(([, values]) => use(values)).then(tell);
+  coming = Promise.all([coming, fetched(address, W, H)]).then(([, values]) => use(values)).then(tell);
   hold(coming);
 }
 
 function start(address, lacks) {
-  come(address, (values) => {
-    if (!values) return say(lacks);
-    remember();
-    put(values);
-  });
+  come(address, (values) => (values ? step(values) : say(lacks)));
 }
 byId("mask-alpha").addEventListener("click", () => start(canvas.dataset.alpha, "This image has no transparent parts."));
 byId("mask-subject")?.addEventListener("click", () => start(canvas.dataset.subject, "What the model found is there no more."));
 
 const say = (text, tone = "warn") => document.dispatchEvent(new CustomEvent("toast", { detail: { text, tone } }));
 
-// A greyscale picture as the numbers of a mask; null where there is none.
-async function read(address) {
-  const answer = await fetch(address, { headers: { "X-LoRA-Studio": "1" } }).catch(() => null);
-  if (!answer?.ok) return null;
-  const drawn = await createImageBitmap(await answer.blob()).catch(() => null);
-  if (!drawn) return null;
-  const copy = new OffscreenCanvas(W, H).getContext("2d");
-  copy.drawImage(drawn, 0, 0, W, H);
-  const grey = copy.getImageData(0, 0, W, H).data;
-  return Uint8ClampedArray.from({ length: W * H }, (_, place) => 255 - grey[4 * place]);
-}
-
-// Saving: as a greyscale PNG
+// Saving
 async function save() {
   if (isUnread) return say("The mask that this image has could not be read. Load the page again before you change it.", "bad");
-  const values = leftOut();
-  const made = new ImageData(W, H);
-  for (let place = 0; place < values.length; place += 1) {
-    const grey = 255 - values[place];
-    made.data.set([grey, grey, grey, 255], 4 * place);
-  }
-  const copy = new OffscreenCanvas(W, H);
-  copy.getContext("2d").putImageData(made, 0, 0);
   const body = new FormData(byId("mask-form"));
   body.append("is_drawn", "1");
-  body.append("mask", await copy.convertToBlob({ type: "image/png" }), "mask.png");
+  body.append("mask", await packed(leftOut(), W, H), "mask.png");
   const answer = await fetch(byId("mask-form").action, { method: "POST", body, headers: { "HX-Request": "true", "X-LoRA-Studio": "1" } }).catch(() => null);
   if (answer?.ok) {
     isChanged = false;
     return location.assign(answer.headers.get("HX-Redirect"));
   }
   const told = answer && new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("[data-error], [role=alert]");
-  say(told?.textContent.replace(/\s+/g, " ").trim() || "Not saved: LoRA Studio does not answer.", "bad");
+  if (told?.dataset.seen !== undefined) return showClash(told, { W, H, leftOut, step, come, say });
+  const words = [...(told?.querySelectorAll("p:not(.message-title)") ?? [])].map((each) => each.textContent.trim());
+  const why = answer ? `LoRA Studio did not take it (${answer.status})` : "LoRA Studio does not answer";
+  say(words.filter(Boolean).join(" ") || `Not saved: ${why}. Your drawing is still here.`, "bad");
 }
 
 byId("mask-form").addEventListener("submit", (event) => {

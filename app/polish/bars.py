@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.collect.bars import Shares
-from app.collect.facts import PictureFacts
+from app.collect.facts import PictureFacts, is_unreadable
 from app.contract.buckets import Size
 from app.contract.recipe import Crop, Recipe, turned
 
@@ -12,7 +12,7 @@ LEAST_SHARE = 0.02
 """Thinner bars are not worth a word."""
 
 
-State = Literal["unmeasured", "none", "tilted", "straight"]
+State = Literal["unmeasured", "unreadable", "none", "tilted", "straight"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ def trim_of(facts: str | None, recipe: Recipe, upright: Size) -> Trim:
     """Say whether an image has bars that are worth trimming; `facts` is JSON of collect.facts, None for none."""
     bars = PictureFacts.model_validate_json(facts).bars if facts else None
     if bars is None:
-        return Trim("unmeasured")
+        return Trim("unreadable" if is_unreadable(facts) else "unmeasured")
     if not are_worth_trimming(bars):
         return Trim("none")
     crop = without_bars(bars, recipe, upright)

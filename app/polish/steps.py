@@ -104,6 +104,24 @@ def copied(
     return cropped(done, target_upright, source.crop and scaled(source.crop, before, after))
 
 
+def carried(box: Crop, drawn: Recipe, now: Recipe, upright: Size) -> Crop:
+    """Return the box that was put on a picture turned as in `drawn` at the same place of it turned as it is `now`."""
+    moved = plain(drawn.model_copy(update={"crop": box}))
+    for _ in range(2):
+        for _ in range(4):
+            if turns(moved) == turns(now):
+                return seen(straight(moved, upright, now.straighten_deg), upright)
+            moved = rotated(moved, upright)
+        moved = mirrored(moved, upright)
+    raise AssertionError("four quarter turns and a mirror reach every way to turn a picture")
+
+
+def turns(recipe: Recipe) -> tuple[int, bool, bool]:
+    """How a picture is turned: quarter turns, and whether mirrored and flipped, in their one form."""
+    one = plain(recipe)
+    return one.quarter_turns, one.mirrored, one.flipped
+
+
 def whole(size: Size) -> Crop:
     """The box around a whole picture."""
     return Crop(left=0, top=0, width=size.width, height=size.height)

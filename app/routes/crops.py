@@ -1,16 +1,16 @@
 """Cropping an image: a box over the picture before its crop, where it would train, and what a model would keep."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Json
 from sqlalchemy.orm import Session
 
 from app.contract.buckets import Size
-from app.contract.recipe import Crop, straightened
-from app.errors import Invalid
+from app.contract.recipe import Crop, Recipe, straightened
+from app.errors import Conflict, Invalid
 from app.frame import Frame, frame_of
 from app.person import person_of
 from app.place import Place, Target, place_of, target_of
@@ -42,9 +42,10 @@ RATIOS = (
 
 
 class CropForm(BaseModel):
-    """A crop box as it was typed or drawn."""
+    """A crop box as it was typed or drawn, on the image as it stood at a revision, with the recipe `seen` then."""
 
     revision: int
+    seen: Json[Recipe] | None = None
     left: str = ""
     top: str = ""
     width: str = ""
@@ -54,7 +55,10 @@ class CropForm(BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class CropPage(Frame):
-    """The crop page: a box over the picture as it is before its crop, `whole` in size; `found` is a model's word."""
+    """The crop page: a box over the picture as it is before its crop, `whole` in size; `found` is a model's word.
+
+    `clash` says what somebody has changed since the box was drawn; the box was then `moved` along with the picture.
+    """
 
     whole: Size
     box: Crop
@@ -62,6 +66,8 @@ class CropPage(Frame):
     found: Found | None
     ratios: tuple[tuple[str, str], ...] = RATIOS
     error: str = ""
+    clash: str = ""
+    moved: bool = False
     section: str = "images"
 
 
@@ -101,19 +107,34 @@ def put(request: Request, image_id: int, store: Store, form: Annotated[CropForm,
     with read(store) as session:
         row = images.get(session, image_id)
         target = target_of(session, projects.get(session, row.project_id))
+    drawn = form.seen or row.recipe
     try:
         box = _box(*(_pixels(text) for text in (form.left, form.top, form.width, form.height)))
     except Invalid as refusal:
         with read(store) as session:
             shown = _crop(session, row, steps.seen(row.recipe, row.upright), f"{refusal.message} {refusal.hint}")
         return page(request, "crops/edit", shown, 422)
-    size = straightened(row.recipe, row.upright)
+    size = straightened(drawn, row.upright)
+    box = steps.clamped(box, size)
     if form.snaps:
-        box = steps.snapped(steps.clamped(box, size), size, target.buckets)
-    with write(store) as session:
-        wanted = steps.cropped(row.recipe, row.upright, box)
-        recipes.set_recipe(session, image_id, wanted, form.revision, person_of(request))
+        box = steps.snapped(box, size, target.buckets)
+    wanted = steps.cropped(drawn, row.upright, box)
+    try:
+        with write(store) as session:
+            recipes.set_recipe(session, image_id, wanted, form.revision, person_of(request), seen=form.seen)
+    except Conflict as clash:
+        return _kept(request, store, image_id, wanted, clash)
     return RedirectResponse(f"/images/{image_id}/polish", 303)
+
+
+def _kept(request: Request, store: Store, image_id: int, wanted: Recipe, clash: Conflict) -> Response:
+    """The form with the box that could not be saved, over the picture as it is now."""
+    with read(store) as session:
+        row = images.get(session, image_id)
+        box = steps.carried(steps.seen(wanted, row.upright), wanted, row.recipe, row.upright)
+        shown = _crop(session, row, box)
+    has_moved = box != steps.seen(wanted, row.upright)
+    return page(request, "crops/edit", replace(shown, clash=clash.message, moved=has_moved), clash.status)
 
 
 def _pixels(text: str) -> int:

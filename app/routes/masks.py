@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request, UploadFile
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from PIL import Image
-from pydantic import BaseModel
+from pydantic import BaseModel, Json
 from sqlalchemy.orm import Session
 
 from app.collect.drawing import DrawWish
@@ -15,14 +15,15 @@ from app.collect.imports import ImportJobs
 from app.collect.masks import MaskWish, share_left_out
 from app.collect.pictures import DISPLAY_SIDE_PX
 from app.collect.screen import Screen
+from app.contract.buckets import Size
 from app.contract.pixels import UNREADABLE
 from app.contract.recipe import Recipe, turned, turns_alone
-from app.errors import AppError, Invalid
+from app.errors import AppError, Conflict, Invalid
 from app.frame import Frame, frame_of
 from app.person import person_of
 from app.polish import steps
 from app.polish.addresses import stage_url
-from app.render import is_htmx, page
+from app.render import is_htmx, page, partial
 from app.store import images, recipes, subjects
 from app.store.db import read, write
 from app.store.images import ImageRow
@@ -34,10 +35,14 @@ MAX_MASK_BYTES = 101_000_000
 
 
 class MaskForm(BaseModel):
-    """A mask for the image as it stood at a revision; `is_drawn` on the turned picture, not on the one that came."""
+    """A mask for the image as it stood at a revision, with the recipe `seen` then.
+
+    `is_drawn` on the picture as it was turned then, not on the one that came.
+    """
 
     mask: UploadFile
     revision: int
+    seen: Json[Recipe] | None = None
     is_drawn: bool = False
 
 
@@ -55,6 +60,20 @@ class EditPage(Frame):
     found_by: str
     error: str = ""
     section: str = "images"
+
+
+@dataclass(frozen=True)
+class ClashPart:
+    """What somebody did to the mask while another was drawn; `seen` is what a save over theirs has seen.
+
+    `theirs` is the address of their mask; `lies_alike` is false where the picture was turned meanwhile.
+    """
+
+    row: ImageRow
+    words: str
+    seen: str
+    theirs: str
+    lies_alike: bool
 
 
 @router.get("/images/{image_id}/mask")
@@ -79,39 +98,62 @@ def put(
     """Take a mask: one that was drawn on the turned picture, or a file that covers the image as it came."""
     with read(store) as session:
         row = images.get(session, image_id)
+    drawn = form.seen or row.recipe
     try:
-        sha256 = _taken(imports, form.mask, row, form.is_drawn)
+        wanted = steps.masked(drawn, _taken(imports, form, row.upright, drawn))
+        with write(store) as session:
+            recipes.set_recipe(session, image_id, wanted, form.revision, person_of(request), seen=form.seen)
+    except Conflict as clash:
+        if is_htmx(request):
+            return _clash(request, store, image_id, drawn, clash)
+        told = Conflict(clash.message, "Look at it; take the file again to put it in its place.")
+        return _refused(request, store, imports, image_id, told)
     except Invalid as refusal:
         if is_htmx(request):
             raise
-        left_out_pct = _left_out_pct(imports.screen, row)
-        with read(store) as session:
-            shown = _edit(session, row, left_out_pct, f"{refusal.message} {refusal.hint}")
-        return page(request, "masks/edit", shown, 422)
-    with write(store) as session:
-        recipes.set_recipe(session, image_id, steps.masked(row.recipe, sha256), form.revision, person_of(request))
+        return _refused(request, store, imports, image_id, refusal)
     onward = f"/images/{image_id}/polish" if form.is_drawn else f"/images/{image_id}/mask"
     if is_htmx(request):
         return Response(status_code=204, headers={"HX-Redirect": onward})
     return RedirectResponse(onward, 303)
 
 
-def _taken(imports: ImportJobs, mask: UploadFile, row: ImageRow, is_drawn: bool) -> str | None:
+def _taken(imports: ImportJobs, form: MaskForm, upright: Size, drawn: Recipe) -> str | None:
     """Have the mask decoded by a child, and return its hash; None for one that is white all over, which is no mask."""
-    name = "The mask" if is_drawn else (mask.filename or "The file")[:100]
-    wish = MaskWish(
-        width_px=row.width_px,
-        height_px=row.height_px,
-        turns=turns_alone(row.recipe) if is_drawn else Recipe(),
-    )
+    name = "The mask" if form.is_drawn else (form.mask.filename or "The file")[:100]
+    turns = turns_alone(drawn) if form.is_drawn else Recipe()
+    wish = MaskWish(width_px=upright.width, height_px=upright.height, turns=turns)
     path = imports.staging()
     try:
         with path.open("wb") as file:
-            shutil.copyfileobj(mask.file, file)
+            shutil.copyfileobj(form.mask.file, file)
         made = imports.take_mask(name, path, wish)
     finally:
         path.unlink(missing_ok=True)
     return None if made.facts.brightness == 1 else made.sha256
+
+
+def _clash(request: Request, store: Store, image_id: int, drawn: Recipe, clash: Conflict) -> Response:
+    """What somebody did to the mask, to be shown beside the drawing, which stays where it is."""
+    with read(store) as session:
+        row = images.get(session, image_id)
+    part = ClashPart(
+        row,
+        clash.message,
+        seen=steps.masked(drawn, row.recipe.mask).to_json(),
+        theirs=f"/media/images/{row.id}/mask.png?v={row.revision}" if row.recipe.mask else "",
+        lies_alike=steps.turns(drawn) == steps.turns(row.recipe),
+    )
+    return partial(request, "masks/clash", part, clash.status)
+
+
+def _refused(request: Request, store: Store, imports: ImportJobs, image_id: int, refusal: AppError) -> Response:
+    with read(store) as session:
+        row = images.get(session, image_id)
+    left_out_pct = _left_out_pct(imports.screen, row)
+    with read(store) as session:
+        shown = _edit(session, row, left_out_pct, f"{refusal.message} {refusal.hint}")
+    return page(request, "masks/edit", shown, refusal.status)
 
 
 def _edit(session: Session, row: ImageRow, left_out_pct: int, error: str = "") -> EditPage:

@@ -1,5 +1,6 @@
 """Polishing in a browser: a crop by pointer and by keyboard, a mask by brush, buckets by clicks."""
 
+import re
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.held import press_at_once
+from tests.browser.held import Held, press, press_at_once
 from tests.drawing import picture
 from tests.studio import Studio
 
@@ -115,6 +116,38 @@ def by_keyboard_alone(page: Page) -> None:
     page.wait_for_url("**/images/2/polish")
 
 
+def test_steps_are_undone_and_done_again_by_keys(page: Page) -> None:
+    new_project(page, ("a.png", picture(1, 800, 500)))
+    page.goto("/images/1/polish")
+    size = page.locator(".polish-bar")
+    page.keyboard.press("r")
+    page.keyboard.press("m")
+    expect(page.locator("#undo")).to_have_attribute("title", "Undo: a.png: mirrored (Ctrl+Z)")
+    # What is not saved yet is undone, too, and first.
+    press_at_once(page, "]", "]", "Control+z")
+    expect(page.locator("#redo")).to_have_attribute("title", "Redo: a.png: straightened 1° (Ctrl+Shift+Z)")
+    expect(page.locator("#degrees")).to_have_value("0")
+    page.keyboard.press("Control+z")
+    expect(page.locator("#redo")).to_have_attribute("title", "Redo: a.png: mirrored (Ctrl+Shift+Z)")
+    expect(page.locator("#toasts")).to_contain_text("Undone: a.png: mirrored")
+    page.keyboard.press("Control+z")
+    expect(page.locator("#undo")).to_be_disabled()
+    expect(size).not_to_contain_text("→")
+    page.keyboard.press("Control+Shift+Z")
+    expect(size).to_contain_text("→ 500 × 800")
+    page.keyboard.press("Control+y")
+    expect(page.locator("#undo")).to_have_attribute("title", "Undo: a.png: mirrored (Ctrl+Z)")
+    # Words that are being typed are the field's own to take back.
+    page.locator("#degrees").fill("3")
+    page.keyboard.press("Control+z")
+    expect(page.locator("#degrees")).to_have_value("0")
+    expect(page.locator("#undo")).to_have_attribute("title", "Undo: a.png: mirrored (Ctrl+Z)")
+    page.keyboard.press("?")
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    expect(page.locator("#keys")).to_contain_text("Ctrl + Shift + Z")
+
+
 def test_a_mask_by_brush_fill_and_keys(page: Page) -> None:
     new_project(page, ("a.png", picture(1, 400, 400)))
     page.goto("/images/1/mask")
@@ -180,7 +213,78 @@ def test_a_recipe_is_copied_to_the_chosen(page: Page) -> None:
     page.locator(".image-tile a").first.focus()
     page.keyboard.press("Space")
     page.get_by_role("button", name="Apply to 1 image", exact=True).click()
+    expect(page.locator("#done")).to_contain_text("1 image changed.")
+    # Loaded whole, so that keys are listened to.
+    page.wait_for_load_state()
+    page.keyboard.press("Control+z")
+    expect(page.locator("#done")).to_contain_text("Undone: 1 image is as before.")
+    page.locator(".image-tile a").first.focus()
+    page.keyboard.press("Space")
+    page.get_by_role("button", name="Apply to 1 image", exact=True).click()
+    expect(page.locator("#done")).to_contain_text("1 image changed.")
     page.goto("/images/2/polish")
     expect(page.locator(".polish-bar")).to_contain_text("→ 40 × 80")
     page.goto("/images/3/polish")
     expect(page.locator(".polish-bar")).not_to_contain_text("→")
+
+
+def test_an_angle_that_is_too_large_is_cut_and_the_page_goes_on(page: Page) -> None:
+    new_project(page, ("a.png", picture(1, 80, 40)), ("b.png", picture(2, 80, 40)))
+    page.goto("/images/1/polish")
+    page.locator("#degrees").focus()
+    press(page, "Control+a", "2", "0", "Tab")
+    expect(page.locator(".toast")).to_contain_text("15°")
+    expect(page.locator("#degrees")).to_have_value("15")
+    press(page, "j")
+    page.wait_for_url("**/images/2/polish")
+    # What is no number is dropped, and Enter sends what counts.
+    page.locator("#degrees").focus()
+    press(page, "Control+a", "-", "Tab")
+    expect(page.locator("#degrees")).to_have_value("0")
+    page.locator("#degrees").focus()
+    press(page, "Control+a", *"-99", "Enter")
+    expect(page.locator("#steps input[name=revision]")).to_have_value("1")
+    expect(page.locator("#degrees")).to_have_value("-15")
+    press(page, "Escape", "k")
+    page.wait_for_url("**/images/1/polish")
+    expect(page.locator("#degrees")).to_have_value("15")
+
+
+def test_the_old_picture_keeps_its_shape_until_the_new_one_has_come(page: Page) -> None:
+    new_project(page, ("a.png", picture(1, 80, 40)))
+    page.goto("/images/1/polish")
+    drawn = Held(page, "**/media/images/1/picture.webp*")
+    shown = page.locator(".polish-picture:visible")
+    press(page, "r")
+    expect(page.locator(".polish-bar")).to_contain_text("→ 40 × 80")
+    expect(shown).to_have_count(1)
+    expect(shown).to_have_attribute("viewBox", "0 0 80 40")
+    expect(shown.locator(".polish-bucket")).to_be_hidden()
+    press(page, "r")
+    expect(page.locator(".polish-bar")).not_to_contain_text("→ 40 × 80")
+    expect(shown).to_have_count(1)
+    expect(shown.locator("image")).to_have_attribute("href", re.compile("/media/pictures/"))
+    drawn.release()
+    expect(shown.locator("image")).to_have_attribute("href", re.compile("/media/images/1/"))
+    expect(shown).to_have_count(1)
+    expect(page.locator("#picture-after .polish-bucket")).to_be_visible()
+    press(page, "r")
+    expect(shown).to_have_attribute("viewBox", "0 0 40 80")
+
+
+def test_the_focus_stays_among_the_steps(page: Page) -> None:
+    new_project(page, ("a.png", picture(1, 80, 40)))
+    page.goto("/images/1/polish")
+    press(page, "r")
+    page.locator("#reset").focus()
+    press(page, "Enter")
+    expect(page.locator(".polish-bar")).not_to_contain_text("→")
+    expect(page.locator("#rotate")).to_be_focused()
+    press(page, "Enter")
+    expect(page.locator(".polish-bar")).to_contain_text("→ 40 × 80")
+    expect(page.locator("#rotate")).to_be_focused()
+    # A key without the focus leaves it where it is.
+    page.locator("#mirror").focus()
+    press(page, "0")
+    expect(page.locator(".polish-bar")).not_to_contain_text("→")
+    expect(page.locator("#mirror")).to_be_focused()

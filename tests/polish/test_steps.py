@@ -173,3 +173,16 @@ def test_copying_to_an_equal_size_is_exact() -> None:
     size = Size(333, 777)
     source = any_recipe(Random(4), size, 1.5)
     assert steps.copied(UNTOUCHED, size, source, size, frozenset(PARTS)) == source
+
+
+@pytest.mark.parametrize("way", range(8))
+def test_a_box_is_carried_along_with_the_turns_of_its_picture(way: int) -> None:
+    upright, drawn = Size(600, 400), Recipe(straighten_deg=2)
+    box = Crop(left=30, top=40, width=100, height=50)
+    now, wanted = drawn, steps.cropped(drawn, upright, box)
+    for _ in range(way % 4):
+        now, wanted = steps.rotated(now, upright), steps.rotated(wanted, upright)
+    if way >= 4:
+        now, wanted = steps.mirrored(now, upright), steps.mirrored(wanted, upright)
+    assert steps.carried(box, drawn, now, upright) == wanted.crop
+    assert steps.carried(steps.seen(wanted, upright), now, drawn, upright) == box

@@ -9,10 +9,10 @@ from sqlalchemy import Engine
 from app.collect.imports import take_file
 from app.config import Settings
 from app.contract.buckets import Size
-from app.contract.recipe import Recipe
+from app.contract.recipe import Crop, Recipe
 from app.routes.crops import RATIOS
-from app.store import images
-from app.store.db import read
+from app.store import captions, images
+from app.store.db import read, write
 from app.store.images import ImageRow
 from tests.drawing import picture
 from tests.routes.conftest import Html
@@ -76,3 +76,63 @@ async def test_a_crop_snaps_to_the_bucket_without_script(
     assert [crop.left, crop.top, crop.width, crop.height] == told
     assert crop.width == crop.height
     assert "nothing" in (await http.get(f"/images/{image_id}/polish")).text
+
+
+NAMES = ("left", "top", "width", "height")
+
+
+def box(*values: int) -> dict[str, str]:
+    """The fields of a crop box."""
+    return {name: str(value) for name, value in zip(NAMES, values, strict=True)}
+
+
+def form_of(shown: Html) -> dict[str, str]:
+    """What a page's form would send."""
+    return {name: shown.one("input", name=name).attrs["value"] for name in ("revision", "seen", *NAMES)}
+
+
+async def test_words_are_in_no_crops_way_and_a_clash_keeps_the_box(
+    http: httpx.AsyncClient, store: Engine, image_id: int, read_html: ReadHtml
+) -> None:
+    url = f"/images/{image_id}/polish/crop"
+    shown = form_of(read_html(await http.get(url)))
+    with write(store) as session:
+        captions.save(session, image_id, "a fox", "ann")
+    assert (await http.post(url, data=shown | box(0, 0, 300, 200))).status_code == 303
+    assert row_of(store, image_id).size == Size(300, 200)
+    # The second box was drawn when there was no crop yet.
+    clash = await http.post(url, data=shown | box(20, 30, 100, 90))
+    assert clash.status_code == 409
+    told = read_html(clash)
+    words = told.one("div", role="alert").text
+    assert "a.png was changed in the meantime: its crop." in words
+    assert "It trains at 300 × 200 now." in words
+    assert "moved along" not in words
+    assert form_of(told).items() >= box(20, 30, 100, 90).items()
+    assert [each.attrs["form"] for each in told.all("button") if each.text == "Take my box"] == ["crop-form"]
+    assert f"/images/{image_id}/polish" in [e.attrs["href"] for e in told.all("a") if e.text == "Take theirs"]
+    assert row_of(store, image_id).size == Size(300, 200)
+    assert (await http.post(url, data=form_of(told))).status_code == 303
+    assert row_of(store, image_id).size == Size(100, 90)
+
+
+async def test_a_box_on_a_picture_that_was_turned_meanwhile_is_turned_along(
+    http: httpx.AsyncClient, store: Engine, image_id: int, read_html: ReadHtml
+) -> None:
+    url = f"/images/{image_id}/polish/crop"
+    shown = form_of(read_html(await http.get(url)))
+    turn = {"step": "rotate", "revision": shown["revision"], "seen": shown["seen"]}
+    assert (await http.post(f"/images/{image_id}/polish/step", data=turn)).status_code == 303
+    told = read_html(await http.post(url, data=shown | box(20, 30, 100, 90)))
+    assert "look whether it still lies right" in told.one("div", role="alert").text
+    # What was near the left upper corner of 600 × 400 is near the right upper one of 400 × 600.
+    assert form_of(told).items() >= box(400 - 30 - 90, 20, 90, 100).items()
+    assert (await http.post(url, data=form_of(told))).status_code == 303
+    crop = Crop(left=280, top=20, width=90, height=100)
+    assert row_of(store, image_id).recipe == Recipe(quarter_turns=1, crop=crop)
+
+
+async def test_a_recipe_that_none_was_shown_with_is_refused(http: httpx.AsyncClient, image_id: int) -> None:
+    for odd in ("nonsense", "[]", '{"quarter_turns":9}', '{"mask":"x"}'):
+        sent = {"revision": "0", "seen": odd, **box(0, 0, 9, 9)}
+        assert (await http.post(f"/images/{image_id}/polish/crop", data=sent)).status_code == 422

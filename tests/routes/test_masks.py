@@ -1,6 +1,7 @@
 """Masks over the web: drawn or chosen, kept as blobs, shown in red, and what no mask can be."""
 
 import os
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
@@ -13,11 +14,12 @@ from app.collect.blobs import blob_path
 from app.collect.imports import take_file
 from app.config import Settings
 from app.contract.pixels import mask_pixels
-from app.contract.recipe import Recipe
-from app.store import images
-from app.store.db import read
+from app.contract.recipe import Crop, Recipe
+from app.store import captions, images, recipes
+from app.store.db import read, write
 from app.store.images import ImageRow
 from tests.drawing import picture
+from tests.routes.conftest import Html
 
 pytestmark = pytest.mark.anyio
 
@@ -151,6 +153,73 @@ async def test_a_stale_mask_is_refused(http: httpx.AsyncClient, store: Engine, i
     answer = await send(http, image_id, row_of(store, image_id).revision + 1, left_half(60, 40))
     assert answer.status_code == 409
     assert "changed in the meantime" in answer.text
+
+
+async def shown_with(http: httpx.AsyncClient, image_id: int, read_html: Callable[[httpx.Response], Html]) -> str:
+    """The recipe that the mask page says it showed."""
+    shown = read_html(await http.get(f"/images/{image_id}/mask"))
+    (seen,) = {each.attrs["value"] for each in shown.all("input", name="seen")}
+    return seen
+
+
+async def test_other_edits_of_the_image_are_in_no_masks_way(
+    http: httpx.AsyncClient, store: Engine, image_id: int, read_html: Callable[[httpx.Response], Html]
+) -> None:
+    revision, seen = row_of(store, image_id).revision, await shown_with(http, image_id, read_html)
+    with write(store) as session:
+        captions.save(session, image_id, "a fox", "ann")
+        turned = Recipe(quarter_turns=1, crop=Crop(left=0, top=0, width=9, height=9))
+        recipes.set_recipe(session, image_id, turned, revision + 1, "ann")
+    answer = await send(http, image_id, revision, left_half(60, 40), is_drawn="1", seen=seen)
+    assert answer.status_code == 303
+    row = row_of(store, image_id)
+    assert row.recipe.model_copy(update={"mask": None}) == turned
+    # Drawn before the turn: what was learned on the left is learned on top by now.
+    mask = Image.open(BytesIO((await http.get(f"/media/images/{image_id}/mask.png")).content))
+    assert mask.size == (40, 60)
+    assert (mask.getpixel((20, 10)), mask.getpixel((20, 50))) == (255, 0)
+
+
+async def test_another_mask_meanwhile_can_be_looked_at_or_saved_over(
+    http: httpx.AsyncClient,
+    store: Engine,
+    image_id: int,
+    htmx: dict[str, str],
+    read_html: Callable[[httpx.Response], Html],
+) -> None:
+    revision, seen = row_of(store, image_id).revision, await shown_with(http, image_id, read_html)
+    files = {"mask": ("m.png", left_half(60, 40), "image/png")}
+    right = Image.open(BytesIO(left_half(60, 40))).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    buffer = BytesIO()
+    right.save(buffer, "PNG")
+    await send(http, image_id, revision, buffer.getvalue(), seen=seen)
+    theirs = row_of(store, image_id).recipe.mask
+    drawn = {"revision": str(revision), "seen": seen, "is_drawn": "1"}
+    answer = await http.post(f"/images/{image_id}/mask", data=drawn, files=files, headers=htmx)
+    assert answer.status_code == 409
+    told = read_html(answer)
+    box = told.one("div", role="alert")
+    assert "a.png was changed in the meantime: its mask." in box.text
+    assert (await http.get(told.one("button", id="mask-theirs").attrs["data-theirs"])).status_code == 200
+    assert row_of(store, image_id).recipe.mask == theirs
+    drawn["seen"] = box.attrs["data-seen"]
+    answer = await http.post(f"/images/{image_id}/mask", data=drawn, files=files, headers=htmx)
+    assert answer.status_code == 204
+    assert row_of(store, image_id).recipe.mask not in (theirs, None)
+
+
+async def test_a_mask_file_that_another_mask_came_before_is_refused_on_the_page(
+    http: httpx.AsyncClient, store: Engine, image_id: int, read_html: Callable[[httpx.Response], Html]
+) -> None:
+    revision, seen = row_of(store, image_id).revision, await shown_with(http, image_id, read_html)
+    await send(http, image_id, revision, left_half(60, 40), seen=seen)
+    white = BytesIO()
+    Image.new("L", (60, 40), 90).save(white, "PNG")
+    answer = await send(http, image_id, revision, white.getvalue(), seen=seen)
+    assert answer.status_code == 409
+    told = read_html(answer).one("div", role="alert").text
+    assert "a.png was changed in the meantime: its mask." in told
+    assert "take the file again" in told
 
 
 async def test_transparency_is_offered_where_there_is_some(

@@ -1,0 +1,29 @@
+// Somebody changed the mask while another was drawn: theirs can be looked at, a step like any other, or mine saved over it.
+const byId = (id) => document.getElementById(id);
+
+export function showClash(told, { W, H, leftOut, step, come, say }) {
+  const box = byId("mask-clash");
+  box.replaceChildren(document.adoptNode(told));
+  box.hidden = false;
+  box.scrollIntoView({ block: "nearest" });
+  const look = byId("mask-theirs");
+  let mine = null;
+
+  function turn(values) {
+    const now = leftOut();
+    step(values);
+    mine = mine ? null : now;
+    look.querySelector("span").textContent = mine ? "Back to mine" : "See theirs";
+  }
+
+  look?.addEventListener("click", () => {
+    if (mine) return turn(mine);
+    if (!look.dataset.theirs) return turn(new Uint8ClampedArray(W * H));
+    come(look.dataset.theirs, (values) => (values ? turn(values) : say("The other mask could not be read. Save yours over it, or cancel.")));
+  });
+  byId("mask-over").addEventListener("click", () => {
+    if (mine) turn(mine);
+    byId("mask-form").elements.seen.value = told.dataset.seen;
+    byId("mask-form").requestSubmit();
+  });
+}
