@@ -1,4 +1,5 @@
 // The review: a sample large beside its baseline, judged by the keys of the grid; the size of the pictures; the choice of run.
+import "./review-grid.js";
 const dialog = document.getElementById("compare");
 const part = (selector) => dialog.querySelector(selector);
 const LETTERS = { k: "keep", x: "reject", b: "best", u: "clear" };
@@ -114,12 +115,12 @@ document.addEventListener("htmx:after:swap", () => {
 // The size of the samples, for every grid on the page and the next visit
 const SIZE = "review-size";
 
-function size(name) {
-  for (const grid of document.querySelectorAll("[data-cells]")) {
+function size(name, part = document) {
+  for (const grid of part.querySelectorAll("[data-cells]")) {
     grid.classList.toggle("small", name === "small");
     grid.classList.toggle("large", name === "large");
   }
-  for (const button of document.querySelectorAll("[data-cell-size]")) button.setAttribute("aria-pressed", String(button.dataset.cellSize === name));
+  for (const button of part.querySelectorAll("[data-cell-size]")) button.setAttribute("aria-pressed", String(button.dataset.cellSize === name));
 }
 
 function savedSize() {
@@ -132,7 +133,10 @@ function savedSize() {
 
 let chosen = savedSize();
 size(chosen);
-document.addEventListener("htmx:after:swap", () => size(chosen));
+// Before an answer comes in, so that no grid is of another size for a moment and loses how far it was scrolled.
+document.addEventListener("htmx:before:swap", ({ detail }) => {
+  for (const { fragment } of detail.tasks) size(chosen, fragment);
+});
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-cell-size]");
   if (!button) return;

@@ -11,10 +11,9 @@ from app.contract.spec import BaseModelRef, Prompt, TrainSpec
 from app.errors import Invalid
 from app.launch.controls import BLOCKS, CONTINUES, MODELS, OPTIMIZER, Field, leaves
 from app.launch.controls import fields as fields
-from app.launch.presets import SMALL_BASE_PX, Preset, Value, presets_for
+from app.launch.presets import DEFAULT_PRESET, SMALL_BASE_PX, Preset, Value, presets_for
 from app.launch.written import read_blocks, read_continues
 
-DEFAULT_PRESET = "balanced"
 TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
 FALSE_WORDS = frozenset({"", "0", "false", "no", "off"})
 SAMPLE_SEED = 42

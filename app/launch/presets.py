@@ -9,6 +9,7 @@ Value = int | float | bool | str
 
 SMALL_BASE_PX = 256
 """Bases below this are miniatures for trying things out: they learn fast and need far fewer steps."""
+DEFAULT_PRESET = "balanced"
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,12 @@ def presets_for(
         )
         for length in lengths
     )
+
+
+def starting_batch(purpose: PurposeKey, family: FamilyKey, resolution_px: int) -> int:
+    """Return the images a step of a run that is started without changes, for the pages that are looked at before."""
+    presets = presets_for(purpose, family, resolution_px, image_count=0)
+    return next(int(preset.values["optimization.batch"]) for preset in presets if preset.key == DEFAULT_PRESET)
 
 
 def _shortened(steps: int, image_count: int) -> int:

@@ -68,6 +68,7 @@ def start_training(settings: Settings, engine: Engine, project_id: int, spec: Tr
         raise Invalid(
             f"The base model {spec.base.name} is no longer at {spec.base.path}.",
             "Name its folder again under Base models, or choose another base.",
+            field="base_id",
         )
     if spec.base.vae_path and not Path(spec.base.vae_path).exists():
         raise Invalid(

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from app.collect.pictures import THUMB_SIDE_PX
 from app.contract.buckets import Buckets, Size
 from app.contract.families import FAMILIES, FamilyKey, bucket_step
+from app.launch.presets import starting_batch
 from app.place import target_of
 from app.polish.addresses import thumb_url
 from app.polish.histogram import Bar, Doubt, Placed, doubtful, histogram
@@ -27,7 +28,7 @@ router = APIRouter()
 
 SHOWN = 120
 BATCHES = (1, 2, 4, 8, 16)
-DEFAULT_BATCH = 2
+MOST_BATCH = 64
 Small = Literal["enlarged", "own"]
 SMALL: tuple[tuple[Small, str], ...] = (("enlarged", "Enlarged to their bucket"), ("own", "At their own size"))
 SMALLEST_PX, LARGEST_PX = 64, 2048
@@ -40,12 +41,12 @@ HEADINGS = {
 
 
 class Wish(BaseModel):
-    """What was asked for; 0 or an unknown base, and no word of small images, mean the project's own."""
+    """What was asked for; 0 or an unknown base, and no word of small images, mean what the project trains with."""
 
     base: int = 0
     former_base: int = -1
     resolution: int = 0
-    batch: int = DEFAULT_BATCH
+    batch: int = 0
     small: Small | Literal[""] = ""
     bucket: str = ""
     only: Doubt | Literal[""] = ""
@@ -171,19 +172,21 @@ def _choice(session: Session, project: Project, wish: Wish) -> Choice:
     family: FamilyKey = chosen.family if chosen else "sd15"
     target = target_of(session, project)
     own_px = chosen.resolution_px if chosen else target.resolution_px
-    # Another base was chosen in the form: the resolution beside it was the former one's.
+    # Another base was chosen in the form: resolution and batch beside it were the former one's.
     is_former = wish.former_base not in (-1, wish.base)
     is_asked = SMALLEST_PX <= wish.resolution <= LARGEST_PX and not is_former
     resolution_px = wish.resolution if is_asked else own_px
+    own_batch = starting_batch(project.purpose, family, own_px)
+    batch = wish.batch if 1 <= wish.batch <= MOST_BATCH and not is_former else own_batch
     return Choice(
         base_id=chosen.id if chosen else 0,
         resolution_px=resolution_px,
         step_px=bucket_step(FAMILIES[family], resolution_px),
-        batch=wish.batch if 1 <= wish.batch <= 64 else DEFAULT_BATCH,
+        batch=batch,
         small=wish.small or ("enlarged" if target.enlarges else "own"),
         bases=[*([] if chosen else [(0, "None chosen yet")]), *((base.id, base.name) for base in listed)],
         resolutions_px=sorted({own_px, resolution_px, *FAMILIES[family].resolutions_px}),
-        batches=sorted({wish.batch, *BATCHES} if 1 <= wish.batch <= 64 else BATCHES),
+        batches=sorted({batch, own_batch, *BATCHES}),
     )
 
 

@@ -81,6 +81,7 @@ class TrainingForm:
     blockers: tuple[Blocker, ...]
     has_worker: bool
     caption_url: str
+    base_error: str
     kept: Mapping[str, str]
     section: str = "train"
     refusal: AppError | None = None
@@ -145,7 +146,7 @@ def create(request: Request, project_id: int, store: Store, settings: OwnSetting
     try:
         run = start_training(settings, store, project_id, filled.draft.spec)
     except AppError as refusal:
-        return page(request, "training/new", replace(filled, refusal=refusal), refusal.status)
+        return page(request, "training/new", _refused(filled, refusal), refusal.status)
     return RedirectResponse(f"/runs/{run.id}", 303)
 
 
@@ -176,6 +177,18 @@ def _whole(request: Request, shown: TrainingForm, status: int) -> Response:
     return page(request, "training/new", shown, status)
 
 
+def _refused(filled: TrainingForm, refusal: AppError) -> TrainingForm:
+    """Say above the form why the run was not started, and beside the field that it is about."""
+    told = replace(filled, refusal=refusal)
+    words = f"{refusal.message} {refusal.hint}".strip()
+    if refusal.field == "base_id":
+        return replace(told, base_error=words)
+    if filled.draft is None or refusal.field not in filled.draft.values:
+        return told
+    errors = {refusal.field: words}
+    return replace(told, draft=replace(filled.draft, errors=errors), groups=_groups(errors))
+
+
 def _fill(store: Engine, settings: Settings, project_id: int, texts: Mapping[str, str]) -> TrainingForm:
     with read(store) as session:
         found = _material(session, project_id, texts.get("base_id", ""))
@@ -200,6 +213,7 @@ def _fill(store: Engine, settings: Settings, project_id: int, texts: Mapping[str
         blockers=_blockers(found, errors),
         has_worker=bool(live_workers(settings.data)),
         caption_url=f"/projects/{project_id}/captions",
+        base_error=f"{found.problem.message} {found.problem.hint}" if found.problem else "",
         kept={key: texts[key] for key in KEPT if key in texts},
     )
 
@@ -263,7 +277,10 @@ def _blockers(found: Material, errors: Mapping[str, str]) -> tuple[Blocker, ...]
         href = f"/projects/{found.project.id}/images"
         blockers.append(Blocker("The project has no images to train on.", href, "Add images"))
     if errors:
-        labels = {field.key: field.label for field in fields()} | {"name": "Name", "prompts": "Prompts"}
+        own = {"name": "Name", "preset": "Preset", "prompts": "Prompts"}
+        labels = {field.key: field.label for field in fields()} | own
         names = ", ".join(labels.get(key, key) for key in errors)
-        blockers.append(Blocker(f"To be mended first: {names}.", f"#{next(iter(errors)).replace('.', '-')}", "Show"))
+        first = next(iter(errors)).replace(".", "-")
+        place = "preset-notes" if first == "preset" else first
+        blockers.append(Blocker(f"To be mended first: {names}.", f"#{place}", "Show"))
     return tuple(blockers)

@@ -1,5 +1,6 @@
 """The buckets page: counts for a base and a resolution, and the images behind each bar."""
 
+import re
 from collections.abc import Callable
 
 import httpx
@@ -8,7 +9,10 @@ from sqlalchemy import Engine
 
 from app.collect.imports import take_file
 from app.config import Settings
-from tests.drawing import bundled_base, picture
+from app.store import bases
+from app.store.bases import FoundBase
+from app.store.db import write
+from tests.drawing import bundled_base, picture, project_with_images
 from tests.routes.conftest import Html
 
 pytestmark = pytest.mark.anyio
@@ -70,6 +74,37 @@ async def test_another_base_and_resolution(
     assert "around 768 px" in page.source
     for odd in ("base=999&resolution=-5&batch=0", "resolution=999999&batch=99999", "bucket=1x1&after=-4", "after=77"):
         assert (await http.get(f"/projects/{filled}/buckets?{odd}")).status_code == 200
+
+
+async def chosen_batch(http: httpx.AsyncClient, read_html: ReadHtml, address: str) -> str:
+    """The batch that the page is drawn for."""
+    page = read_html(await http.get(address))
+    return re.findall(r'<option value="(\d+)" selected>\1</option>', page.source)[0]
+
+
+async def test_it_starts_with_the_batch_that_a_run_starts_with(
+    http: httpx.AsyncClient, settings: Settings, store: Engine, read_html: ReadHtml
+) -> None:
+    project_id = project_with_images(settings, store)
+    form = read_html(await http.get(f"/projects/{project_id}/train"))
+    batch = form.one("input", id="optimization-batch").attrs["value"]
+    root = f"/projects/{project_id}/buckets"
+    assert await chosen_batch(http, read_html, root) == batch == "4"
+    with write(store) as session:
+        large = bases.add_found(session, FoundBase("xl", "/xl", "diffusers", "sdxl", 7_000_000_000, 1024, False)).id
+    assert await chosen_batch(http, read_html, f"{root}?base={large}") == "1"
+    # Another base brings its own batch, and what is chosen for one base stays.
+    small = bundled_base(store).id
+    assert await chosen_batch(http, read_html, f"{root}?base={large}&former_base={small}&batch=4") == "1"
+    assert await chosen_batch(http, read_html, f"{root}?base={large}&former_base={large}&batch=8") == "8"
+    # From a plan one comes to the buckets of that plan.
+    texts = {"optimization.batch": "3", "data.resolution_px": "128", "data.enlarges": ""}
+    part = read_html(await http.post(f"/projects/{project_id}/train/plan", data=texts))
+    (link,) = [each.attrs["href"] for each in part.all("a") if each.text == "See the buckets"]
+    assert await chosen_batch(http, read_html, link) == "3"
+    page = read_html(await http.get(link))
+    assert "around 128 px" in page.source
+    assert "selected" in page.one("option", value="own").attrs
 
 
 async def test_a_project_without_images_says_how_to_begin(http: httpx.AsyncClient, project_id: int) -> None:

@@ -94,6 +94,8 @@ async def test_the_grid_has_every_prompt_at_every_checkpoint_beside_the_baseline
     assert [head.split(" ")[0:2] for head in heads] == [["Baseline", "no"], ["Step", "20"], ["Step", "40"]]
     cells = cells_of(page)
     assert list(cells) == [cell_name(finished, step, prompt) for prompt in (0, 1) for step in (0, 20, 40)]
+    assert page.one("table", role="grid")
+    assert [name for name, each in cells.items() if each.attrs["tabindex"] == "0"] == [cell_name(finished, 0, 0)]
     baseline = cells[cell_name(finished, 0, 1)]
     for step in (20, 40):
         cell = cells[cell_name(finished, step, 1)]

@@ -140,6 +140,30 @@ async def test_a_broken_value_is_told_beside_its_field_and_loses_no_other(
     assert "60 steps" in part.one("section", id="plan").text
 
 
+async def test_a_base_that_goes_away_while_one_types_is_told_beside_it(
+    http: httpx.AsyncClient, store: Engine, ready_id: int, read_html: Reader, htmx: dict[str, str]
+) -> None:
+    texts = sent(read_html(await http.get(f"/projects/{ready_id}/train")))
+    part = read_html(await http.post(f"/projects/{ready_id}/train/plan", data=texts, headers=htmx))
+    assert part.one("div", id="base_id-notes").text == ""
+    with write(store) as session:
+        bases.get(session, int(texts["base_id"])).is_missing = True
+    broken = texts | {"optimization.steps": "many"}
+    part = read_html(await http.post(f"/projects/{ready_id}/train/plan", data=broken, headers=htmx))
+    assert "no longer at" in part.one("div", id="base_id-notes").text
+    assert part.one("div", id="optimization-steps-notes").text == ""
+
+
+async def test_a_preset_there_is_not_is_told_beside_the_presets(
+    http: httpx.AsyncClient, ready_id: int, read_html: Reader
+) -> None:
+    page = read_html(await http.get(f"/projects/{ready_id}/train?preset=huge"))
+    assert "no preset called huge" in page.one("div", id="preset-notes").text
+    assert page.all("a", href="#preset-notes")
+    part = read_html(await http.post(f"/projects/{ready_id}/train/plan", data=sent(page)))
+    assert part.one("div", id="preset-notes").text == ""
+
+
 async def test_another_preset_keeps_name_and_prompts(
     http: httpx.AsyncClient, ready_id: int, read_html: Reader, htmx: dict[str, str]
 ) -> None:
@@ -194,6 +218,8 @@ async def test_a_base_that_went_away_meanwhile_is_told_on_the_page(
     shown = read_html(refused)
     assert str(folder) in shown.one("div", class_="refusal").text
     assert shown.one("input", id="name").attrs["value"] == "Kept"
+    assert shown.one("select", id="base_id").attrs["aria-invalid"] == "true"
+    assert str(folder) in shown.one("div", id="base_id-notes").text
 
 
 async def test_it_says_how_long_the_last_one_took(
