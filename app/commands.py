@@ -8,12 +8,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from app.collect import demo
+from app.collect.decoders import Decoders
 from app.collect.imports import OUTCOME_LABELS, Outcome
 from app.collect.imports import import_paths as import_files
 from app.config import Settings
@@ -217,29 +219,35 @@ def progress_line(facts: RunFacts) -> str:
 
 
 def export(settings: Settings, arguments: argparse.Namespace) -> int:
-    """`export`: a LoRA with sidecar and preview, or with --dataset the pictures and captions."""
+    """`export`: a LoRA with sidecar and preview, or with --dataset the pictures and captions.
+
+    Exit 1 when an image could not be read and was left out.
+    """
     engine = open_store(settings)
     to = arguments.to.expanduser().absolute()
     with read(engine) as session:
         project = project_named(session, arguments.project)
         run = _chosen_run(session, project, arguments.run) if not arguments.dataset else None
     if run is None:
-        written: Mapping[str, object] = _export_dataset(settings, engine, project.id, arguments, to)
+        written: Mapping[str, Any] = _export_dataset(settings, engine, project.id, arguments, to)
     else:
         folder = run_dir(settings, run)
         spec = read_settings(folder, run.name)
         if not isinstance(spec, TrainSpec):
             raise Invalid(f"{run.name} drew images and has no LoRA.", "Name a training run.")
         written = asdict(hand_over(folder, spec, read_state(folder.events), arguments.step, to))
-    say("\n".join(f"{key}: {value}" for key, value in written.items()))
+    gaps = written.get("left_out") or ()
+    say("\n".join(f"{key}: {value}" for key, value in written.items() if key != "left_out"))
+    for gap in gaps:
+        say(f"left out: {gap['name']}: {gap['reason']}")
     if arguments.json:
         answer(written)
-    return 0
+    return 1 if gaps else 0
 
 
 def _export_dataset(
     settings: Settings, engine: Engine, project_id: int, arguments: argparse.Namespace, to: Path
-) -> Mapping[str, object]:
+) -> Mapping[str, Any]:
     with read(engine) as session:
         items = read_items(session, settings, project_id)
         options = read_options(session, project_id)
@@ -254,7 +262,11 @@ def _export_dataset(
         if done % 100 == 0 or done == len(items):
             say(f"[{done}/{len(items)}]")
 
-    return asdict(export_dataset(items, layout_of(arguments.dataset), chosen, to, count))
+    decoders = Decoders(settings)
+    try:
+        return asdict(export_dataset(items, layout_of(arguments.dataset), chosen, to, count, decoders))
+    finally:
+        decoders.close()
 
 
 def _chosen_run(session: Session, project: Project, wanted: str | None) -> Run:

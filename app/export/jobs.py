@@ -10,6 +10,7 @@ from threading import Event, Lock
 
 from sqlalchemy import Engine
 
+from app.collect.decoders import Decoders
 from app.config import Settings
 from app.errors import AppError, Conflict, Invalid, NotFound
 from app.export.datasets import Exported, export_dataset
@@ -41,9 +42,10 @@ class _Cancelled(Exception):
 class ExportJobs:
     """At most one export a project is under way; a new one replaces the file of the last."""
 
-    def __init__(self, settings: Settings, engine: Engine) -> None:
+    def __init__(self, settings: Settings, engine: Engine, decoders: Decoders) -> None:
         self._settings = settings
         self._engine = engine
+        self._decoders = decoders
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="export")
         self._lock = Lock()
         self._progress: dict[int, ExportProgress] = {}
@@ -106,6 +108,7 @@ class ExportJobs:
         except OSError as problem:
             error = f"The disk refused: {problem.strerror or problem}. Check that it has room, then start again."
         finally:
+            self._decoders.rest()
             size_bytes = exported.path.stat().st_size if exported else 0
             self._update(
                 project_id,
@@ -124,7 +127,8 @@ class ExportJobs:
         shutil.rmtree(folder, ignore_errors=True)
         with read(self._engine) as session:
             items = read_items(session, self._settings, project_id)
-        return export_dataset(items, layout, options, folder / f"{options.word}-{layout.key}.zip", count)
+        to = folder / f"{options.word}-{layout.key}.zip"
+        return export_dataset(items, layout, options, to, count, self._decoders)
 
     def _update(self, project_id: int, change: Callable[[ExportProgress], ExportProgress]) -> None:
         with self._lock:

@@ -5,20 +5,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from app.collect.leaving import PictureFormat
 from app.contract.splits import Split
+from app.errors import AppError
 from app.store.images import ImageRow
 from app.store.provenance import Provenance
 
 LayoutKey = Literal["kohya", "onetrainer", "ai-toolkit", "imagefolder", "plain"]
-PictureFormat = Literal["png", "jpeg"]
 MASK_SUFFIX = ".png"
+
+
+@dataclass(frozen=True)
+class Parent:
+    """The image that another was made from, as it is known outside of the studio too."""
+
+    name: str
+    sha256: str
 
 
 @dataclass(frozen=True)
 class Item:
     """An image as it leaves: `raw` are the caption's bytes as they came, while nobody has edited them.
 
-    `caption_version` is the id of the history entry that gave the caption its words, 0 where nobody has.
+    `caption_version` is the id of the history entry that gave the caption its words, 0 where nobody has; `by` is who
+    added the image, empty where nobody gave a name.
     """
 
     row: ImageRow
@@ -28,6 +38,8 @@ class Item:
     encoding: str = "utf-8"
     provenance: Provenance = field(default_factory=Provenance)
     caption_version: int = 0
+    by: str = ""
+    parent: Parent | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +95,19 @@ class Written:
     text: str | None
     mask: str | None
     is_masked: bool = False
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """An item that could not be read, and why; the others leave without it."""
+
+    item: Item
+    error: AppError
+
+    @property
+    def reason(self) -> str:
+        """Reason and way out in one line."""
+        return f"{self.error.message} {self.error.hint}".strip()
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,12 @@
-"""Pixels as they leave: what the trainer of the studio reads, written so that any other reads the same."""
+"""Pixels as they leave: what is asked for each item of whoever decodes it."""
 
-from io import BytesIO
+from pathlib import Path
 
-from PIL import Image
+from app.collect import leaving
+from app.collect.leaving import LeaveWish, PictureFormat
+from app.export.layout import Item, Layout, Options, Place
 
-from app.contract.pixels import UNREADABLE, mask_pixels, open_picture, open_rgb
-from app.contract.recipe import Recipe
-from app.errors import Invalid, NotFound
-from app.export.layout import Item, PictureFormat
-
-JPEG_QUALITY = 95
-
-
-def reshapes(recipe: Recipe) -> bool:
-    """Whether a recipe moves pixels at all; laying transparency over a colour does not."""
-    still = Recipe(background=recipe.background, alpha=recipe.alpha, mask=recipe.mask)
-    return recipe != still
+NOWHERE = Path()
 
 
 def has_mask(item: Item) -> bool:
@@ -23,62 +14,49 @@ def has_mask(item: Item) -> bool:
     return item.mask is not None or item.row.recipe.alpha == "mask"
 
 
-def is_ready(item: Item) -> bool:
-    """Whether every program reads the original's own bytes as we do: upright, plain RGB, one frame, no metadata.
+def wish_of(place: Place, layout: Layout, options: Options, into: Path) -> LeaveWish:
+    """What a layout asks of an item; what is written anew lies beside `into`."""
+    # Kohya pairs a mask with its picture by the whole file name in some versions, by the stem in others.
+    kind: PictureFormat = "png" if place.needs_mask else options.pictures
+    kinds = frozenset({"png"}) if place.needs_mask else layout.suffixes
+    wish = _wish(place.item, kind, kinds, layout.keeps_bytes)
+    return wish.model_copy(update={"takes_mask": bool(place.mask), "needs_mask": place.needs_mask, "into": into})
 
-    Camera metadata may hold a place and a name, so that a picture with it is written anew. Raises one of UNREADABLE.
-    """
-    with open_picture(item.original) as image:
-        return (
-            image.mode == "RGB"
-            and not reshapes(item.row.recipe)
-            and not image.has_transparency_data
-            and not image.getexif()
-            and "icc_profile" not in image.info
-            and getattr(image, "n_frames", 1) == 1
-        )
+
+def _wish(item: Item, kind: PictureFormat, suffixes: frozenset[str], keeps_bytes: bool) -> LeaveWish:
+    row = item.row
+    return LeaveWish(
+        name=row.name,
+        original=item.original,
+        extension=row.extension,
+        width_px=row.width_px,
+        height_px=row.height_px,
+        recipe=row.recipe,
+        mask=item.mask,
+        kind=kind,
+        suffixes=suffixes,
+        keeps_bytes=keeps_bytes,
+        takes_mask=False,
+        needs_mask=False,
+        into=NOWHERE,
+    )
+
+
+def is_ready(item: Item) -> bool:
+    """Whether every program reads the original's own bytes as we do. Raises one of UNREADABLE."""
+    return leaving.is_ready(_wish(item, "png", frozenset(), keeps_bytes=False))
 
 
 def picture_bytes(
     item: Item, kind: PictureFormat, suffixes: frozenset[str], keeps_bytes: bool
 ) -> tuple[str, bytes, tuple[int, int]]:
-    """Return the suffix, the bytes and the size of the picture as it leaves.
-
-    An original that needs nothing leaves as it is. Raises NotFound and Invalid naming the image.
-    """
-    row = item.row
-    if not item.original.is_file():
-        raise NotFound(f"The original of {row.name} is no longer on the disk.", "Add the image again, or remove it.")
-    try:
-        is_kept = not reshapes(row.recipe) if keeps_bytes else row.extension in suffixes and is_ready(item)
-        if is_kept:
-            return row.extension, item.original.read_bytes(), (row.width_px, row.height_px)
-        image = open_rgb(item.original, row.recipe)
-    except UNREADABLE as error:
-        raise Invalid(f"{row.name} cannot be read any more: {error}.", "Add the image again, or remove it.") from error
-    buffer = BytesIO()
-    if kind == "jpeg":
-        image.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
-        return "jpg", buffer.getvalue(), image.size
-    image.save(buffer, "PNG", compress_level=4)
-    return "png", buffer.getvalue(), image.size
+    """Return the suffix, the bytes and the size of the picture as it leaves, decoded here. Raises Refused."""
+    picture = leaving.encoded(_wish(item, kind, suffixes, keeps_bytes))
+    data = item.original.read_bytes() if picture.data is None else picture.data
+    return picture.suffix, data, picture.size
 
 
 def mask_bytes(item: Item, size: tuple[int, int], needs_mask: bool) -> bytes | None:
-    """Return the mask as a greyscale PNG, white where it learns; None where the whole picture does.
-
-    Raises Invalid naming the image when the mask's file is gone or damaged.
-    """
-    try:
-        mask = mask_pixels(item.original, item.mask, item.row.recipe)
-    except UNREADABLE as error:
-        raise Invalid(
-            f"The mask of {item.row.name} cannot be read: {error}.", "Draw it again, or take it off the image."
-        ) from error
-    if mask is None:
-        mask = Image.new("L", size, 255) if needs_mask else None
-    if mask is None:
-        return None
-    buffer = BytesIO()
-    mask.save(buffer, "PNG")
-    return buffer.getvalue()
+    """Return the mask as it leaves, decoded here; None where the whole picture learns. Raises Refused."""
+    wish = _wish(item, "png", frozenset(), keeps_bytes=False).model_copy(update={"needs_mask": needs_mask})
+    return leaving.encoded_mask(wish, size)

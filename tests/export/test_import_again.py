@@ -1,4 +1,4 @@
-"""A project exported, imported into a new one, and equal: pixels, words, uses, origins."""
+"""A project exported, imported into a new one, and equal: names, pixels, words, uses, origins."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +13,11 @@ from app.export.items import read_items, read_options
 from app.export.layout import Item, Layout
 from app.store import images, projects, provenance, splits
 from app.store.db import read, write
+from app.store.edits import new_step, write_fields
 from tests.drawing import picture
 
+# Two are equal, and the last two differ only in case.
+NAMES = ("猫.png", "Ça va? 🦊.png", "image-2.png", "猫.png", "Ida.png", "ida.png")
 WORDS = ("a cat, red\r\n", "café, 猫", "two\nlines", "{a|b}, x ||| y", " ")
 
 
@@ -31,6 +34,8 @@ def filled(settings: Settings, engine: Engine, folder: Path) -> int:
         splits.set_split(session, project_id, ids[1:2], "held-out", "you")
         splits.set_split(session, project_id, ids[2:3], "regularisation", "you")
         images.set_repeats(session, ids[3], 5)
+        named = {image_id: {"name": name} for image_id, name in zip(ids, NAMES, strict=True)}
+        write_fields(session, new_step(project_id, "you"), named)
         provenance.set_many(session, project_id, ids[:2], {"licence": "CC0-1.0", "no_ai": True, "author": "Ida"}, "you")
     return project_id
 
@@ -55,7 +60,7 @@ def told(item: Item, layout: Layout) -> tuple[object, ...]:
     row = item.row
     origin = replace(item.provenance, parent_id=None)
     words = item.raw if layout.writes_captions else row.caption
-    return (row.sha256, words, row.caption, row.split, row.repeats, row.weight, origin)
+    return (row.name, row.sha256, words, row.caption, row.split, row.repeats, row.weight, origin)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)

@@ -8,11 +8,13 @@ from app.collect.imports import take_file
 from app.config import Settings
 from app.export.datasets import layout_of
 from app.export.items import read_items, read_options
+from app.export.layout import Parent
 from app.export.pictures import has_mask, is_ready, mask_bytes, picture_bytes
 from app.export.preview import preview
 from app.export.words import kept_bytes, leaving
-from app.store import captions, history, images, projects, provenance
+from app.store import captions, history, images, projects, provenance, undo
 from app.store.db import read, write
+from app.store.images import NewImage
 from tests.drawing import picture, project_with_images
 from tests.export.parts import dots, encoded, item_of
 
@@ -36,6 +38,39 @@ def test_words_leave_as_they_came_until_somebody_edits_them(settings: Settings, 
         (item,) = read_items(session, settings, project_id)
     assert leaving(item, options) == b"edited"
     assert (item.provenance.licence, item.caption_version) == ("CC0-1.0", newest)
+
+
+def test_who_added_an_image_and_what_it_was_made_from(settings: Settings, engine: Engine) -> None:
+    with write(engine) as session:
+        project_id = projects.create(session, "Red fox", "character", "rd fx", None).id
+        film, gone = [
+            images.add(session, project_id, NewImage(sha * 64, "gif", 1, 8, 8, f"猫-{sha}.gif"), None, "Zoë")[0].id
+            for sha in "ab"
+        ]
+        for sha, parent_id in (("c", film), ("d", gone), ("e", 999)):
+            origin = provenance.Provenance(parent_id=parent_id)
+            frame = NewImage(sha * 64, "png", 1, 8, 8, f"{sha}.png", origin=origin)
+            images.add(session, project_id, frame, None, "you")
+        images.remove(session, gone, "Zoë")
+    with read(engine) as session:
+        items = read_items(session, settings, project_id)
+    assert [(item.row.name, item.by, item.parent) for item in items] == [
+        ("猫-a.gif", "Zoë", None),
+        ("c.png", "", Parent("猫-a.gif", "a" * 64)),
+        ("d.png", "", Parent("猫-b.gif", "b" * 64)),
+        ("e.png", "", None),
+    ]
+
+
+def test_whoever_brings_an_image_back_did_not_add_it(settings: Settings, engine: Engine) -> None:
+    project_id = project_with_images(settings, engine, 1)
+    with write(engine) as session:
+        (row,) = images.training_rows(session, project_id)
+        images.remove(session, row.id, "Bob")
+        undo.undo(session, project_id, "Bob")
+    with read(engine) as session:
+        (item,) = read_items(session, settings, project_id)
+    assert item.by == ""
 
 
 def test_the_preview(settings: Settings, engine: Engine) -> None:

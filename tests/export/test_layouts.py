@@ -1,13 +1,14 @@
 """Layouts: where each puts an image, its caption and its mask, by use and repeats."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from app.export.ai_toolkit import AI_TOOLKIT
 from app.export.datasets import LAYOUTS
 from app.export.imagefolder import IMAGEFOLDER
 from app.export.kohya import KOHYA
-from app.export.layout import Layout, Options, Place, Written, number_text
+from app.export.layout import Layout, Options, Parent, Place, Written, number_text
 from app.export.manifest import manifest
 from app.export.onetrainer import ONETRAINER
 from app.export.plain import PLAIN
@@ -90,4 +91,13 @@ def test_the_manifest() -> None:
         0.5,
         "regularisation-masks/b.png",
     )
+    assert [lines[0][key] for key in ("by", "parent")] == [None, None]
+    assert "parent_id" not in lines[0]
     assert number_text(1.25) == "1.25"
+
+
+def test_the_manifest_names_people_and_parents_as_others_know_them() -> None:
+    item = replace(item_of(), by="Zoë", parent=Parent("猫.gif", "f" * 64))
+    (place,) = PLAIN.place([item], OPTIONS)
+    line = json.loads(manifest([written(place)]).data)
+    assert (line["by"], line["parent"]) == ("Zoë", {"original_name": "猫.gif", "sha256": "f" * 64})

@@ -13,10 +13,11 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
+from app.collect.decoders import Decoders
 from app.config import Settings
 from app.errors import Conflict, NotFound
 from app.export.datasets import layout_of
-from app.export.jobs import ExportJobs
+from app.export.jobs import ExportJobs, ExportProgress
 from app.export.layout import Options
 from app.store import captions, images
 from app.store.db import read, write
@@ -106,9 +107,25 @@ async def test_nothing_to_export_and_one_at_a_time(
     assert cancelled.status_code == 303
 
 
-def test_a_cancelled_or_broken_export_leaves_nothing(settings: Settings, engine: Engine) -> None:
+@pytest.fixture
+def decoders(settings: Settings) -> Iterator[Decoders]:
+    """Two children and one for pages."""
+    made = Decoders(settings, size=2)
+    yield made
+    made.close()
+
+
+def over(jobs: ExportJobs, project_id: int) -> ExportProgress:
+    """How the export ended."""
+    end = monotonic() + 60
+    while not ((reached := jobs.progress(project_id)) and reached.is_over):
+        assert monotonic() < end
+    return reached
+
+
+def test_a_cancelled_or_broken_export_leaves_nothing(settings: Settings, engine: Engine, decoders: Decoders) -> None:
     project_id = project_with_images(settings, engine, 3)
-    jobs = ExportJobs(settings, engine)
+    jobs = ExportJobs(settings, engine, decoders)
     with jobs_held(jobs):
         jobs.start(project_id, layout_of("plain"), Options())
         with pytest.raises(Conflict, match="under way"):
@@ -119,16 +136,32 @@ def test_a_cancelled_or_broken_export_leaves_nothing(settings: Settings, engine:
     assert first is not None
     assert (first.is_over, first.was_cancelled, first.exported) == (True, True, None)
     with read(engine) as session:
-        row = images.training_rows(session, project_id)[2]
-    gone = next(settings.blobs.rglob(f"{row.sha256}.*"))
-    gone.unlink()
-    again = ExportJobs(settings, engine)
+        rows = images.training_rows(session, project_id)
+    for row in rows:
+        settings.blob(row.sha256, row.extension).unlink()
+    again = ExportJobs(settings, engine, decoders)
     again.start(project_id, layout_of("plain"), Options())
-    end = monotonic() + 30
-    while not ((reached := again.progress(project_id)) and reached.is_over):
-        assert monotonic() < end
-    assert reached.error.startswith(f"The original of {row.name} is no longer")
+    assert over(again, project_id).error.startswith(f"The original of {rows[0].name} is no longer")
     assert list((settings.data / "exports" / str(project_id)).glob("*")) == []
     with pytest.raises(NotFound):
         again.download(project_id)
     again.close()
+
+
+async def test_a_bad_image_does_not_keep_the_others(
+    app: FastAPI, http: httpx.AsyncClient, settings: Settings, store: Engine, filled: int, read_html: ReadHtml
+) -> None:
+    with read(store) as session:
+        bad = images.training_rows(session, filled)[1]
+    settings.blob(bad.sha256, bad.extension).write_bytes(b"\x89PNG damaged")
+    await http.post(f"/projects/{filled}/export", data={"layout": "kohya"})
+    await until_over(app, filled)
+    part = read_html(await http.get(f"/projects/{filled}/export/progress"))
+    assert "1 image could not be read and was left out" in part.source
+    assert f"{bad.name} cannot be read any more" in part.one("li").text
+    got = await http.get(f"/projects/{filled}/export/download")
+    with zipfile.ZipFile(BytesIO(got.content)) as archive:
+        assert sorted(name for name in archive.namelist() if name.endswith(".png")) == [
+            "img/1_rdct/cat-0.png",
+            "img/1_rdct/cat-2.png",
+        ]
