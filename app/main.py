@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from app import error_pages, login
 from app.collect.imports import ImportJobs
+from app.collect.tidying import tidy
 from app.config import Settings
 from app.errors import AppError
 from app.export.jobs import ExportJobs
@@ -86,14 +87,16 @@ async def _run(app: FastAPI) -> AsyncIterator[None]:
     state.engine = open_engine(settings.store_path)
     state.imports = ImportJobs(settings, state.engine)
     state.base_scan = BaseScan(settings, state.engine)
-    state.exports = ExportJobs(settings, state.engine)
+    state.exports = ExportJobs(settings, state.engine, state.imports.decoders)
     state.desk = Desk(lambda project_id: marks_of(state.engine, settings, project_id))
+    tidying = asyncio.create_task(asyncio.to_thread(tidy, settings, state.engine, state.stopping.is_set))
     try:
         await asyncio.to_thread(_find_bases, state.base_scan)
         await asyncio.to_thread(state.imports.resume)
         yield
     finally:
         state.stopping.set()
+        await tidying
         await asyncio.to_thread(state.desk.bulk_jobs.close)
         await asyncio.to_thread(state.base_scan.close)
         await asyncio.to_thread(state.imports.close)

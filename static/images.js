@@ -1,73 +1,38 @@
-// The images page: files that are dropped, chosen or pasted come in, one request each.
+// The images page: files that are dropped, chosen or pasted come in, one request each; folders as one import.
+import "./grid-pages.js";
+import { Cancelled, sendFolder } from "./folders.js";
+import { dropped, inParallel, newWord, post, reason, UNANSWERED } from "./sending.js";
+
 const byId = (id) => document.getElementById(id);
-const url = byId("images").dataset.url;
+const { url, uploads, whole, most } = byId("images").dataset;
+const rules = { whole: whole.split(" "), most: Number(most) };
 const zone = byId("drop-zone");
 const list = byId("upload-list");
 const grid = byId("image-grid");
-const AT_ONCE = 3;
-const PICTURE = /\.(a?png|jpe?g|jpe|jfif|webp|bmp|dib|gif|tiff?|avif|hei[cf]|hif|jxl)$/i;
 const TEXT = /\.(txt|caption)$/i;
 const ARCHIVE = /\.zip$/i;
 const VIDEO = /\.(mp4|m4v|mov|webm|mkv|avi|mpe?g|gifv)$/i;
 const stem = (name) => name.replace(/\.[^.]*$/, "").toLowerCase();
-const base = (path) => path.split("/").at(-1);
+const isHidden = ({ path }) => path.split("/").some((part) => part.startsWith("."));
+const isInFolder = ({ path }) => path.includes("/");
 
-// What was dropped or chosen: {file, path}; the path has the folders in it when there were any.
+// The queue: drops, each {word, items, folder}; files of one drop find each other before anything that is here.
 
-function readEntries(reader) {
-  return new Promise((resolve, reject) => reader.readEntries(resolve, reject));
-}
-
-async function walk(entry, path, found) {
-  if (entry.isFile) {
-    const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
-    found.push({ file, path: path + entry.name });
-    return;
-  }
-  const reader = entry.createReader();
-  // A reader hands out a hundred names at a time, and none when it is through.
-  for (let part = await readEntries(reader); part.length; part = await readEntries(reader)) {
-    for (const inner of part) await walk(inner, `${path}${entry.name}/`, found);
-  }
-}
-
-async function dropped(transfer) {
-  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
-  if (!entries.length) return [...transfer.files].map((file) => ({ file, path: file.name }));
-  const found = [];
-  for (const entry of entries) await walk(entry, "", found);
-  return found;
-}
-
-// Of a folder only these are wanted, videos to be told why not; so are all files that were picked by hand.
-const isWanted = ({ path }) => (path.includes("/") ? [PICTURE, TEXT, ARCHIVE, VIDEO].some((kind) => kind.test(path)) : true) && !path.split("/").some((part) => part.startsWith("."));
-
-// Equal names in two folders would lead a caption to the wrong picture: there the folder becomes part of the name.
-function named(found) {
-  const folders = new Map();
-  for (const { path } of found) {
-    const key = stem(base(path));
-    folders.set(key, (folders.get(key) ?? new Set()).add(path.slice(0, path.lastIndexOf("/") + 1)));
-  }
-  return found.map((each) => ({ ...each, name: folders.get(stem(base(each.path))).size > 1 ? each.path.replaceAll("/", "-") : base(each.path) }));
-}
-
-// The queue
-
-const waiting = [];
-// Rows of captions whose picture has not come yet, by the name they share.
-const held = new Map();
+const drops = [];
 let isRunning = false;
 let tally = null;
 
 function add(found) {
-  const wanted = named(found.filter(isWanted)).sort((a, b) => a.path.localeCompare(b.path, undefined, { numeric: true }));
-  tally ??= { batch: crypto.randomUUID?.() ?? String(Date.now()), total: 0, done: 0, added: 0, known: 0, captioned: 0, failed: 0, leftOut: 0 };
+  const wanted = found.filter((each) => !isHidden(each)).sort((a, b) => a.path.localeCompare(b.path, undefined, { numeric: true }));
+  tally ??= { total: 0, done: 0, added: 0, known: 0, captioned: 0, waiting: 0, questions: 0, failed: 0, folders: 0, leftOut: 0 };
   tally.leftOut += found.length - wanted.length;
-  tally.total += wanted.length;
   byId("uploads").hidden = false;
   list.hidden = false;
-  for (const item of wanted) waiting.push({ ...item, row: makeRow(item.name) });
+  const loose = wanted.filter((each) => !isInFolder(each)).map((each) => ({ ...each, name: each.path, row: makeRow(each.path) }));
+  if (loose.length) drops.push({ word: newWord(), items: loose, unsent: [], held: new Map() });
+  const folder = wanted.filter(isInFolder);
+  if (folder.length) drops.push({ folder, row: makeRow(titleOf(folder)) });
+  tally.total += loose.length + (folder.length ? 1 : 0);
   showLine();
   if (!isRunning) run();
 }
@@ -75,11 +40,9 @@ function add(found) {
 async function run() {
   isRunning = true;
   zone.dataset.dropState = "busy";
-  while (waiting.length) {
-    const batch = waiting.splice(0);
-    // Captions first: a picture that comes in finds its words waiting.
-    await inParallel(batch.filter((item) => TEXT.test(item.name)));
-    await inParallel(batch.filter((item) => !TEXT.test(item.name)));
+  while (drops.length) {
+    const drop = drops.shift();
+    await (drop.folder ? takeFolder(drop) : takeLoose(drop));
   }
   isRunning = false;
   zone.dataset.dropState = "idle";
@@ -90,78 +53,144 @@ async function run() {
   tally = null;
 }
 
-async function inParallel(items) {
-  const lane = async () => {
-    while (items.length) await send(items.shift());
+async function takeLoose(drop) {
+  // Captions first: a picture that comes in finds its words waiting.
+  await inParallel(drop.items.filter((item) => TEXT.test(item.name)), (item) => send(drop, item));
+  await inParallel(drop.items.filter((item) => !TEXT.test(item.name)), (item) => send(drop, item));
+  await end(drop);
+}
+
+async function send(drop, item) {
+  const bar = item.row.querySelector("progress");
+  const headers = { "X-Drop": drop.word, "X-File-Name": encodeURIComponent(item.name), "Content-Type": "application/octet-stream" };
+  const onProgress = (event) => {
+    if (bar && event.lengthComputable) bar.value = (100 * event.loaded) / event.total;
+    setState(item.row, event.loaded < event.total ? `${Math.floor((100 * event.loaded) / event.total)} %` : "Reading");
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, lane));
+  setState(item.row, "Sending");
+  // A video is refused by its name and its first bytes: it may be larger than anything that is taken.
+  const body = VIDEO.test(item.name) ? item.file.slice(0, 4096) : item.file;
+  try {
+    take(drop, item, await post(ARCHIVE.test(item.name) ? `${url}/archive` : url, { headers, body, onProgress }));
+  } catch {
+    notSent(drop, item, UNANSWERED);
+  }
+  tally.done += 1;
+  showLine();
 }
 
-function send(item) {
-  return new Promise((resolve) => {
-    const request = new XMLHttpRequest();
-    const bar = item.row.querySelector("progress");
-    request.open("POST", ARCHIVE.test(item.name) ? `${url}/archive` : url);
-    request.setRequestHeader("X-Drop", tally.batch);
-    request.setRequestHeader("X-File-Name", encodeURIComponent(item.name));
-    request.setRequestHeader("X-LoRA-Studio", "1");
-    request.setRequestHeader("HX-Request", "true");
-    request.setRequestHeader("Content-Type", "application/octet-stream");
-    request.upload.addEventListener("progress", (event) => {
-      if (bar && event.lengthComputable) bar.value = (100 * event.loaded) / event.total;
-      setState(item.row, event.loaded < event.total ? `${Math.floor((100 * event.loaded) / event.total)} %` : "Reading");
-    });
-    request.addEventListener("load", () => take(item, request));
-    request.addEventListener("error", () => fail(item, "LoRA Studio does not answer, or the file can no longer be read."));
-    request.addEventListener("loadend", () => {
-      tally.done += 1;
-      showLine();
-      resolve();
-    });
-    setState(item.row, "Sending");
-    // A video is refused by its name and its first bytes: it may be larger than anything that is taken.
-    request.send(VIDEO.test(item.name) ? item.file.slice(0, 4096) : item.file);
-  });
-}
-
-function take(item, request) {
+function take(drop, item, request) {
   const answer = document.createElement("template");
   answer.innerHTML = request.responseText;
   const row = answer.content.querySelector(".upload");
-  if (!row) return fail(item, reason(request, answer.content));
+  if (!row) return notSent(drop, item, reason(request));
   const tile = answer.content.querySelector(".image-tile");
   const { status } = row.dataset;
-  if (status === "refused") tally.failed += 1;
-  else if (status === "archive") window.htmx.ajax("GET", `${url}/import`, { target: "#import", swap: "outerHTML" });
-  else if (status === "waiting") held.set(stem(item.name), row);
-  else tally[status] += 1;
+  if (status !== "waiting") count(row);
+  if (status === "archive") showImport();
   item.row.replaceWith(row);
-  if (status === "waiting") row.classList.replace("done", "held");
-  if (tile) place(tile);
-  const caption = held.get(stem(item.name));
-  if (status !== "added" || !caption) return;
-  held.delete(stem(item.name));
-  tally.captioned += 1;
-  caption.remove();
+  if (status === "waiting") drop.held.set(item.name, row);
+  if (!tile) return;
+  place(tile);
+  const bare = item.name.replace(/\.[^.]*$/, "");
+  for (const name of [item.name, bare].flatMap((each) => [`${each}.txt`, `${each}.caption`])) drop.held.get(name)?.remove();
 }
 
-function reason(request, content) {
-  if (request.status === 413) return "It is larger than LoRA Studio accepts.";
-  return content.querySelector("[data-error]")?.textContent.replace(/\s+/g, " ").trim() || `LoRA Studio could not take it (${request.status}).`;
+// All of a drop has come: captions that none of its images has go to those that were here, or wait.
+async function end(drop) {
+  if (tally) byId("uploads-line").textContent = "Joining captions and images";
+  const unsent = drop.unsent.map(encodeURIComponent).join("\n");
+  let request = null;
+  try {
+    request = await post(`${url}/dropped`, { body: new URLSearchParams({ drop: drop.word, unsent }) });
+  } catch {
+    // Told below, as every other answer that is none.
+  }
+  const answer = document.createElement("template");
+  answer.innerHTML = request?.responseText ?? "";
+  const told = answer.content.querySelector("[data-captioned]");
+  for (const row of drop.held.values()) row.remove();
+  if (!told) return fail(makeRow("The captions of these files"), request ? reason(request) : UNANSWERED, () => end(drop));
+  if (tally) tally.captioned += Number(told.dataset.captioned);
+  for (const row of told.querySelectorAll(".upload")) {
+    count(row);
+    if (row.dataset.status === "waiting") row.classList.replace("done", "held");
+    list.append(row);
+    list.hidden = false;
+  }
+  for (const tile of told.querySelectorAll(".image-tile")) {
+    const key = stem(tile.querySelector("img").alt);
+    for (const row of list.querySelectorAll('.held[data-status="waiting"]')) {
+      const name = stem(row.querySelector(".upload-name").textContent);
+      if (name === key || stem(name) === key) row.remove();
+    }
+    place(tile);
+  }
 }
+
+function count(row) {
+  if (!tally) return;
+  const { status } = row.dataset;
+  if (status === "refused") tally.failed += 1;
+  if (status === "added" || "new" in row.dataset) tally.added += 1;
+  if (status === "known") tally.known += 1;
+  if (status === "question") tally.questions += 1;
+  if (status === "waiting") tally.waiting += 1;
+}
+
+function titleOf(files) {
+  const roots = new Set(files.map(({ path }) => path.split("/")[0]));
+  const [first] = roots;
+  return `${first}${roots.size > 1 ? ` and ${roots.size - 1} more` : ""} (${many(files.length, "file")})`;
+}
+
+async function takeFolder({ folder, row }) {
+  const [bar, cancel] = [row.querySelector("progress"), row.querySelector(".upload-cancel")];
+  const stop = new AbortController();
+  cancel.hidden = false;
+  cancel.addEventListener("click", () => stop.abort());
+  const told = (share, text) => {
+    bar.value = 100 * share;
+    setState(row, text);
+  };
+  try {
+    const leftOut = await sendFolder(folder, { address: uploads, rules, signal: stop.signal, told });
+    tally.folders += 1;
+    row.classList.add(leftOut.length ? "held" : "done");
+    row.querySelector(".upload-reason").textContent = leftOut.length ? `${many(leftOut.length, "file")} left out. ${leftOut[0]}` : "";
+    row.querySelector(".upload-reason").hidden = !leftOut.length;
+    bar.remove();
+    setState(row, "Sent");
+    showImport();
+  } catch (error) {
+    const hadFocus = cancel === document.activeElement;
+    fail(row, error.message, () => add(folder), error instanceof Cancelled ? "Cancelled" : "Not added");
+    if (hadFocus) row.querySelector(".upload-retry").focus();
+  }
+  cancel.remove();
+  tally.done += 1;
+  showLine();
+}
+
+const showImport = () => window.htmx.ajax("GET", `${url}/import`, { target: "#import", swap: "outerHTML" });
 
 // What went wrong on the way may go right the next time.
-function fail(item, text) {
-  tally.failed += 1;
-  item.row.classList.add("failed");
-  item.row.querySelector("progress")?.remove();
-  setState(item.row, "Not added");
-  const [told, retry] = [item.row.querySelector(".upload-reason"), item.row.querySelector(".upload-retry")];
+function notSent(drop, item, text) {
+  drop.unsent.push(item.name);
+  fail(item.row, text, () => add([{ file: item.file, path: item.name }]));
+}
+
+function fail(row, text, again, state = "Not added") {
+  if (tally) tally.failed += 1;
+  row.classList.add("failed");
+  row.querySelector("progress")?.remove();
+  setState(row, state);
+  const [told, retry] = [row.querySelector(".upload-reason"), row.querySelector(".upload-retry")];
   told.textContent = text;
   told.hidden = retry.hidden = false;
   retry.addEventListener("click", () => {
-    item.row.remove();
-    add([{ file: item.file, path: item.name }]);
+    row.remove();
+    again();
   });
 }
 
@@ -193,9 +222,11 @@ function showLine() {
   if (tally.added) parts.push(`${many(tally.added, "image")} added`);
   if (tally.captioned) parts.push(`${many(tally.captioned, "caption")} joined`);
   if (tally.known) parts.push(`${tally.known} here already`);
+  if (tally.folders) parts.push(`${many(tally.folders, "folder")} sent`);
   if (tally.failed) parts.push(`${tally.failed} not added`);
-  if (!isRunning && held.size) parts.push(`${many(held.size, "caption")} without an image yet`);
-  if (tally.leftOut) parts.push(`${many(tally.leftOut, "other file")} left out`);
+  if (tally.questions) parts.push(`${tally.questions} with another caption`);
+  if (tally.waiting) parts.push(`${many(tally.waiting, "caption")} without an image yet`);
+  if (tally.leftOut) parts.push(`${many(tally.leftOut, "hidden file")} left out`);
   byId("uploads-line").textContent = parts.join(" · ") || "Nothing to add";
 }
 
@@ -263,22 +294,4 @@ document.addEventListener("paste", (event) => {
 // A picture that came in before its page of the grid was shown is there twice once that page has come.
 document.addEventListener("htmx:after:swap", () => {
   for (const early of [...byId("images-new").children]) if (grid.querySelector(`#${early.id}`)) early.remove();
-});
-
-// Back from an editor to a page that the browser kept: the captions written meanwhile count.
-async function refresh(part) {
-  const answer = await fetch(`${url}/grid?after=${part.dataset.after}`, { headers: { "HX-Request": "true" } });
-  if (!answer.ok) return;
-  const made = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector(".grid-page");
-  const others = [...document.querySelectorAll(".grid-page")].filter((each) => each !== part);
-  for (const tile of [...made.children]) if (others.some((each) => each.querySelector(`#${tile.id}`))) tile.remove();
-  const focused = part.contains(document.activeElement) ? document.activeElement.closest(".image-tile")?.id : null;
-  part.replaceWith(document.adoptNode(made));
-  if (focused) byId(focused)?.querySelector("a").focus({ preventScroll: true });
-}
-
-addEventListener("pageshow", async (event) => {
-  if (!event.persisted) return;
-  window.htmx.trigger(document.body, "images-changed");
-  for (const part of document.querySelectorAll(".grid-page")) await refresh(part);
 });

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from app.collect.duplicates import Decision, Pair, Settled, Unions, find_pairs, groups, hashed
+from app.collect.facts import is_unreadable
 from app.store import relations
 from app.store.relations import Likely
 
 
 @dataclass(frozen=True)
 class Alike:
-    """Every near pair of a project, the decisions made, and how many images have no hash to compare."""
+    """Every near pair of a project, the decisions made, and how many images have no hash to compare yet."""
 
     images: Sequence[Likely]
     pairs: Sequence[Pair]
@@ -39,5 +40,11 @@ def alike(session: Session, project_id: int) -> Alike:
         decisions=[
             Decision(row.low_sha256, row.high_sha256, row.kinship) for row in relations.decisions(session, project_id)
         ],
-        unmeasured=sum(row.phash is None for row in rows),
+        unmeasured=_unmeasured(session, project_id, rows),
     )
+
+
+def _unmeasured(session: Session, project_id: int, rows: Sequence[Likely]) -> int:
+    lacking = [row.sha256 for row in rows if row.phash is None]
+    known = relations.measured(session, project_id) if lacking else {}
+    return sum(not is_unreadable(known.get(sha256)) for sha256 in lacking)

@@ -28,12 +28,12 @@ def _display_path(settings: Settings, sha256: str) -> Path:
 
 
 def put(settings: Settings, picture: Picture, data: bytes, *, settles_later: bool = False) -> None:
-    """Publish the original and its copies; a picture already there is left alone.
+    """Publish the original and its copies; a picture already there is left alone, unless its file was damaged.
 
     With `settles_later` the original is whole but not yet safe from a power cut: `settle` follows before any row.
     """
     original = blob_path(settings, picture.sha256, picture.extension)
-    if not original.exists():
+    if not _holds(original, data):
         (write_copy if settles_later else publish)(original, data)
     copies = [(thumb_path(settings, picture.sha256), picture.thumb)]
     if picture.display:
@@ -46,8 +46,16 @@ def put(settings: Settings, picture: Picture, data: bytes, *, settles_later: boo
 def put_bytes(settings: Settings, sha256: str, extension: str, data: bytes) -> None:
     """Publish bytes that are no picture of the project, such as a mask."""
     path = blob_path(settings, sha256, extension)
-    if not path.exists():
+    if not _holds(path, data):
         publish(path, data)
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    """Whether a file is there, byte for byte: adding a picture again is the way out when its original was damaged."""
+    try:
+        return path.stat().st_size == len(data) and path.read_bytes() == data
+    except FileNotFoundError:
+        return False
 
 
 def settle(settings: Settings, named: Sequence[tuple[str, str]]) -> None:

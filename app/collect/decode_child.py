@@ -16,6 +16,7 @@ from app.collect.drawing import DrawWish, draw
 from app.collect.facts import PictureFacts
 from app.collect.files import read_file
 from app.collect.frames import FrameWish, Reel
+from app.collect.leaving import LeaveWish, Left, leave
 from app.collect.masks import Mask, MaskWish, take_mask
 from app.collect.pictures import MAX_BYTES, Note, Picture, read_picture
 from app.collect.refusals import Code, Refused
@@ -30,7 +31,7 @@ class Request(BaseModel):
     """Measure a file and publish it under its hash; `as_mask` keeps it as the mask of another picture.
 
     With `frame` one frame of the animation at the path is measured and published, as PNG. With `draw` a picture of it
-    for the screen is drawn, and nothing else.
+    for the screen is drawn, with `leave` it is written as it leaves in an export, and nothing else.
     The path goes in hex, as the bytes that the disk knows: it may be no text at all.
     """
 
@@ -41,6 +42,7 @@ class Request(BaseModel):
     as_mask: MaskWish | None = None
     frame: FrameWish | None = None
     draw: DrawWish | None = None
+    leave: LeaveWish | None = None
 
     @classmethod
     def of(
@@ -51,9 +53,10 @@ class Request(BaseModel):
         as_mask: MaskWish | None = None,
         frame: FrameWish | None = None,
         draw: DrawWish | None = None,
+        leave: LeaveWish | None = None,
     ) -> "Request":
-        """Ask for a file, for a frame of one, or for a picture of it for the screen."""
-        return cls(path_hex=os.fsencode(path).hex(), name=name, as_mask=as_mask, frame=frame, draw=draw)
+        """Ask for a file, for a frame of one, or for a picture of it for the screen or for an export."""
+        return cls(path_hex=os.fsencode(path).hex(), name=name, as_mask=as_mask, frame=frame, draw=draw, leave=leave)
 
     @property
     def path(self) -> Path:
@@ -88,13 +91,14 @@ class Refusal(BaseModel):
 
 
 class Reply(BaseModel):
-    """One of the three; `is_seen` says whether there was anything to draw."""
+    """One of the four; `is_seen` says whether there was anything to draw."""
 
     model_config = ConfigDict(frozen=True)
 
-    kind: Literal["measured", "drawn", "refused"]
+    kind: Literal["measured", "drawn", "left", "refused"]
     measured: Measured | None = None
     is_seen: bool = False
+    left: Left | None = None
     refused: Refusal | None = None
 
 
@@ -157,6 +161,8 @@ def answer(settings: Settings, line: str, reel: Reel) -> Reply:
     try:
         if request.draw:
             return Reply(kind="drawn", is_seen=draw(settings, request.name, request.draw))
+        if request.leave:
+            return Reply(kind="left", left=leave(request.leave))
         return Reply(kind="measured", measured=ingest(settings, request, reel))
     except Refused as refusal:
         told = Refusal(code=refusal.code, message=refusal.message, hint=refusal.hint)

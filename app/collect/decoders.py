@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from app.collect.decode_child import Measured, Reply, Request
 from app.collect.drawing import DrawWish
 from app.collect.frames import FrameWish
+from app.collect.leaving import LeaveWish, Left
 from app.collect.masks import MaskWish
 from app.collect.refusals import Refused
 from app.config import ROOT, Settings
@@ -25,6 +26,7 @@ log = logging.getLogger("lora_studio")
 TIME_LIMIT_S = 60.0
 END_S = 2.0
 LEAVE_OUT = "Leave it out, or open it in an image program and save it again as PNG."
+SAID_NOTHING = ("The image decoder answered nothing.", "Start LoRA Studio again.")
 
 
 class Stuck(Refused):
@@ -49,7 +51,7 @@ class Decoder:
         """Have a file decoded and published. Raises as `ask` does."""
         reply = self.ask(request)
         if reply.measured is None:
-            raise Unavailable("The image decoder answered nothing.", "Start LoRA Studio again.")
+            raise Unavailable(*SAID_NOTHING)
         return reply.measured
 
     def ask(self, request: Request) -> Reply:
@@ -59,7 +61,7 @@ class Decoder:
         """
         process = self._living()
         self.film = request.path if request.frame else self.film
-        line = self._ask(process, json.dumps(request.model_dump()) + "\n")
+        line = self._ask(process, json.dumps(request.model_dump(mode="json")) + "\n")
         if line is None:
             raise Stuck("F01", f"{request.name} took longer than {self._time_limit_s:.0f} s to decode.", LEAVE_OUT)
         if not line.endswith("\n"):
@@ -147,18 +149,20 @@ def _read(line: str) -> Reply:
 
 
 class Decoders:
-    """At most `size` children, shared by whoever needs one; they start when first needed."""
+    """At most `size` children, shared by whoever needs one, and one kept for pages; they start when first needed."""
 
     def __init__(self, settings: Settings, size: int | None = None, time_limit_s: float = TIME_LIMIT_S) -> None:
         self.size = size or max(2, min(4, os.cpu_count() or 1))
         self._idle = [Decoder(settings, time_limit_s) for _ in range(self.size)]
+        # So that somebody who looks at a page waits for no more than what pages ask for.
+        self._kept = [Decoder(settings, time_limit_s)]
         self._free = threading.Condition()
         self._closed = threading.Event()
 
-    def measure(self, path: Path, name: str, *, as_mask: MaskWish | None = None) -> Measured:
+    def measure(self, path: Path, name: str, *, as_mask: MaskWish | None = None, for_page: bool = False) -> Measured:
         """Have a file decoded by the next free child. Raises as Decoder.measure does."""
         request = Request.of(path, name, as_mask=as_mask)
-        with self._lent() as decoder:
+        with self._lent(for_page=for_page) as decoder:
             return decoder.measure(request)
 
     def frame(self, path: Path, name: str, wish: FrameWish) -> Measured:
@@ -171,8 +175,16 @@ class Decoders:
 
     def draw(self, path: Path, name: str, wish: DrawWish) -> bool:
         """Have a picture of an original drawn for the screen, if there is anything to see. Raises as `ask` does."""
-        with self._lent() as decoder:
+        with self._lent(for_page=True) as decoder:
             return decoder.ask(Request.of(path, name, draw=wish)).is_seen
+
+    def leave(self, wish: LeaveWish) -> Left:
+        """Have an image written as it leaves in an export. Raises as `ask` does."""
+        with self._lent() as decoder:
+            left = decoder.ask(Request.of(wish.original, wish.name, leave=wish)).left
+        if left is None:
+            raise Unavailable(*SAID_NOTHING)
+        return left
 
     @property
     def open_films(self) -> list[Path]:
@@ -183,7 +195,7 @@ class Decoders:
     def rest(self) -> None:
         """End the children that nobody uses; they start again when needed."""
         with self._free:
-            for decoder in self._idle:
+            for decoder in (*self._idle, *self._kept):
                 decoder.close()
 
     def close(self) -> None:
@@ -194,18 +206,20 @@ class Decoders:
         self.rest()
 
     @contextmanager
-    def _lent(self, film: Path | None = None) -> Iterator[Decoder]:
+    def _lent(self, film: Path | None = None, *, for_page: bool = False) -> Iterator[Decoder]:
         with self._free:
-            self._free.wait_for(lambda: self._idle or self._closed.is_set())
+            self._free.wait_for(lambda: self._idle or (for_page and self._kept) or self._closed.is_set())
             if self._closed.is_set():
                 raise Unavailable("LoRA Studio is closing.", "Start it again; the import goes on then.")
-            decoder = min(reversed(self._idle), key=lambda each: (each.film != film, each.film is not None))
-            self._idle.remove(decoder)
+            shelf = self._kept if for_page and self._kept else self._idle
+            decoder = min(reversed(shelf), key=lambda each: (each.film != film, each.film is not None))
+            shelf.remove(decoder)
         try:
             yield decoder
         finally:
             with self._free:
-                self._idle.append(decoder)
+                shelf.append(decoder)
                 if self._closed.is_set():
                     decoder.close()
-                self._free.notify()
+                # All: whoever woke up alone might be one who may not have this child.
+                self._free.notify_all()

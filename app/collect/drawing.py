@@ -1,8 +1,9 @@
 """Pictures for the screen, drawn by a decoding child: copies after a recipe, masks, red over what does not count."""
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -12,7 +13,7 @@ from app.collect.pictures import DISPLAY_SIDE_PX, THUMB_SIDE_PX, reason
 from app.collect.refusals import Refused
 from app.config import Settings
 from app.contract.pixels import UNREADABLE, mask_pixels
-from app.contract.recipe import Recipe
+from app.contract.recipe import UNTOUCHED, Recipe, turns_alone
 
 Layer = Literal["shade", "mask", "alpha", "subject", "subject-shade"]
 
@@ -36,6 +37,18 @@ class DrawWish(BaseModel):
         made_of = f"{self.mask} {self.recipe.to_json()}"
         key = hashlib.sha256(made_of.encode()).hexdigest()[:16]
         return settings.thumbs / self.sha256[:2] / f"{self.sha256}-{self.layer}-{key}.png"
+
+
+def shown_of(sha256: str, extension: str, recipe: Recipe, subject_mask: str | None) -> Iterator[DrawWish]:
+    """Everything that pages ask to be drawn of an image as it is now; `subject_mask` is the one a model suggests."""
+    plain = DrawWish(sha256=sha256, extension=extension, recipe=recipe)
+    for look in (UNTOUCHED, recipe, recipe.model_copy(update={"crop": None}), turns_alone(recipe)):
+        for side_px in (THUMB_SIDE_PX, DISPLAY_SIDE_PX):
+            yield plain.model_copy(update={"recipe": look, "side_px": side_px})
+    layers: tuple[Layer, ...] = get_args(Layer)
+    for layer in layers:
+        mask = subject_mask if layer.startswith("subject") else recipe.mask
+        yield plain.model_copy(update={"layer": layer, "mask": mask})
 
 
 def draw(settings: Settings, name: str, wish: DrawWish) -> bool:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from app.collect.files import Found, read_file
-from app.collect.formats import is_picture
+from app.collect.files import Found, head_of, read_file
+from app.collect.formats import HEAD_BYTES, begins_like_picture, is_picture, lacks_ending
 from app.collect.refusals import Refused
 from app.collect.sidecars import Words, encoding_of, folded, is_caption
 from app.contract.splits import Split
@@ -19,7 +19,8 @@ REPEATS_MOST = 1000
 class Entry:
     """A picture to take in with all that came with it; `sidecars` are its caption files, the closest first.
 
-    `given` are words from a list of the whole dataset; `aside` is what the report says of it.
+    `given` are words from a list of the whole dataset; `aside` is what the report says of it; `name` is what the image
+    is called, its file's name where that is empty.
     """
 
     picture: Found
@@ -35,6 +36,7 @@ class Entry:
     collected_on: str = ""
     no_ai: bool = False
     aside: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Patch:
     """What one list, folder name or setting says of one picture; None where it says nothing."""
 
     words: Words | None = None
+    sidecar: Found | None = None
     repeats: int | None = None
     weight: float | None = None
     split: Split | None = None
@@ -61,16 +64,21 @@ class Patch:
     aside: str = ""
     is_off: bool = False
     no_ai: bool = False
+    name: str = ""
 
 
 @dataclass
 class Said:
-    """All that one layout reader found: patches by picture, the files that are no pictures of their own, and a line."""
+    """All that one layout reader found: patches by picture, the files that are no pictures of their own, and lines.
+
+    `notes` say what of the dataset is left out, why, and what to do.
+    """
 
     patches: dict[PurePosixPath, list[Patch]] = field(default_factory=dict)
     used: set[PurePosixPath] = field(default_factory=set)
     layouts: list[str] = field(default_factory=list)
     leftovers: list[Leftover] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def say(self, rel: PurePosixPath, patch: Patch) -> None:
         """Add what is said of a picture."""
@@ -88,15 +96,20 @@ class Tree:
         self.files = {each.rel: each for each in found}
         self.folders: dict[PurePosixPath, list[Found]] = {}
         self._by_name: dict[str, list[PurePosixPath]] = {}
+        self._bare = {each.rel for each in self.files.values() if is_bare_picture(each)}
         for each in self.files.values():
             self.folders.setdefault(each.rel.parent, []).append(each)
-            if is_picture(each.rel.name):
+            if self.is_picture(each.rel):
                 for key in {folded(each.rel.name), folded(each.rel.stem)}:
                     self._by_name.setdefault(key, []).append(each.rel)
 
+    def is_picture(self, rel: PurePosixPath) -> bool:
+        """Whether a file is a picture by its name, or by its bytes where the name has no ending."""
+        return is_picture(rel.name) or rel in self._bare
+
     def pictures(self, folder: PurePosixPath) -> list[Found]:
         """The pictures that lie directly in a folder."""
-        return [each for each in self.folders.get(folder, ()) if is_picture(each.rel.name)]
+        return [each for each in self.folders.get(folder, ()) if self.is_picture(each.rel)]
 
     def captions(self) -> list[Found]:
         """Every caption file."""
@@ -116,13 +129,16 @@ class Tree:
         if not parts:
             return None
         exact = base.joinpath(*parts)
-        if exact in self.files and is_picture(exact.name):
+        if exact in self.files and self.is_picture(exact):
             return exact
         same = self._by_name.get(folded(parts[-1]), [])
         return _closest(same, [*base.parts, *parts]) or _closest(same, parts)
 
     def folders_at(self, base: PurePosixPath, text: str) -> list[PurePosixPath]:
-        """The folder that a list means by a path, as `picture_at` finds pictures; the root for an empty one."""
+        """The folder that a list means by a path, as `picture_at` finds pictures; the list's own for an empty one.
+
+        The outermost folder is meant where no other is called so, as when a list lies in the folder that it names.
+        """
         parts = path_parts(text)
         if not parts:
             return [base]
@@ -130,6 +146,8 @@ class Tree:
         if exact in self.folders:
             return [exact]
         same = [folder for folder in self.folders if folder.name and folded(folder.name) == folded(parts[-1])]
+        if not same and folded(parts[-1]) == folded(self.root_name):
+            return [PurePosixPath()]
         closest = _closest(same, parts)
         return [closest] if closest else []
 
@@ -137,6 +155,23 @@ class Tree:
         """The pictures of a folder, with those of the folders inside when `deep`."""
         inside = [each for each in self.folders if each == folder or (deep and folder in each.parents)]
         return [picture for each in inside for picture in self.pictures(each)]
+
+
+def is_bare_picture(found: Found) -> bool:
+    """Whether a file whose name has no ending begins like a picture."""
+    return lacks_ending(found.rel.name) and begins_like_picture(head_of(found.path, HEAD_BYTES))
+
+
+def counted(count: int, noun: str) -> str:
+    """A number with its noun, such as "1 row" and "2 rows"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def few(names: Iterable[str], most: int = 4) -> str:
+    """A few names in a row, and how many more there are."""
+    listed = list(names)
+    more = f" and {len(listed) - most:,} more" if len(listed) > most else ""
+    return ", ".join(listed[:most]) + more
 
 
 def path_parts(text: str) -> list[str]:
@@ -179,6 +214,7 @@ def patched(entry: Entry, patches: Sequence[Patch]) -> Entry:
     for patch in patches:
         entry = replace(
             entry,
+            sidecars=(patch.sidecar, *entry.sidecars) if patch.sidecar else entry.sidecars,
             given=(*entry.given, patch.words) if patch.words is not None else entry.given,
             repeats=entry.repeats if patch.repeats is None else max(1, min(REPEATS_MOST, patch.repeats)),
             weight=entry.weight if patch.weight is None else patch.weight,
@@ -189,6 +225,7 @@ def patched(entry: Entry, patches: Sequence[Patch]) -> Entry:
             licence=patch.licence or entry.licence,
             collected_on=patch.collected_on or entry.collected_on,
             no_ai=entry.no_ai or patch.no_ai,
+            name=patch.name or entry.name,
             aside=" ".join(each for each in (entry.aside, patch.aside) if each),
         )
     return entry

@@ -1,5 +1,7 @@
 """What the one decode of a picture found: format, colour, transparency, sharpness, light."""
 
+from pathlib import Path
+
 from pydantic import BaseModel, ConfigDict
 
 from app.collect.bars import Shares
@@ -17,13 +19,14 @@ class PictureFacts(BaseModel):
     `bars` are the shares of width or height that even bars take at the left, top, right and bottom, None for pictures
     that came in before they were measured. `blocking` is how
     much more neighbouring pixels of a JPEG differ across its 8-pixel blocks than anywhere, 0 where it is not measured.
-    `prompt` is the positive prompt that a generator left in the file.
+    `prompt` is the positive prompt that a generator left in the file. `unreadable` says why the original could not be
+    read when it was last looked at, `unread_stamp` which state of its file that was; the rest was measured before.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    container: str
-    mode: str
+    container: str = ""
+    mode: str = ""
     bits: int = 8
     frames: int = 1
     orientation: int = UPRIGHT
@@ -38,6 +41,8 @@ class PictureFacts(BaseModel):
     bars: Shares | None = None
     blocking: float = 0.0
     prompt: str = ""
+    unreadable: str = ""
+    unread_stamp: str = ""
 
     @property
     def is_cmyk(self) -> bool:
@@ -52,6 +57,20 @@ class PictureFacts(BaseModel):
     def to_json(self) -> str:
         """Only what differs from a plain picture."""
         return self.model_dump_json(exclude_defaults=True)
+
+
+def is_unreadable(facts: str | None) -> bool:
+    """Whether an original could not be read when it was last looked at; `facts` is JSON of PictureFacts."""
+    return facts is not None and '"unreadable":' in facts
+
+
+def stamp_of(path: Path) -> str:
+    """Which state a file is in: another word as soon as it is written anew, empty while it is gone."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ""
+    return f"{found.st_size}-{found.st_mtime_ns}"
 
 
 def conversions(facts: PictureFacts) -> list[str]:

@@ -12,12 +12,16 @@ from pathlib import Path, PurePosixPath
 from threading import Timer
 from urllib.parse import unquote, urljoin, urlsplit
 
+from sqlalchemy.orm import Session
+
 from app.collect.decoders import Decoders
 from app.collect.entries import Entry
 from app.collect.files import Found, shown_name
 from app.collect.gather import Gathered, gather
 from app.collect.pictures import MAX_BYTES, Note
 from app.collect.refusals import Refused
+from app.errors import Conflict
+from app.store import settings
 
 REDIRECTS_MOST = 3
 CONNECT_S = 10.0
@@ -26,6 +30,11 @@ CHUNK_BYTES = 1 << 16
 AGENT = "LoRA-Studio (import of images by a person)"
 NO_AI = re.compile(r"\b(noai|noimageai)\b", re.IGNORECASE)
 OTHER = "Download it yourself, then add the file."
+URL_SETTING = "url_import"
+SWITCH_ON = "Switch it on at the images page, under import from addresses; then try it again."
+LOGIN = re.compile(r"(?<=://)[^/?#]*@")
+ANY_LOGIN = re.compile(r"(?<=://).*@")
+HIDDEN = "***@"
 # Ranges that Python calls global though they lead to other, private addresses.
 TUNNELS = tuple(
     map(
@@ -36,6 +45,33 @@ TUNNELS = tuple(
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Sequence[str]]
+
+
+class SwitchedOff(Conflict):
+    """Nobody has switched fetching from addresses on, or somebody switched it off."""
+
+    def __init__(self) -> None:
+        super().__init__("Fetching from addresses is off, so that nothing was fetched.", SWITCH_ON)
+
+
+def is_switched_on(session: Session) -> bool:
+    """Whether somebody has switched fetching from addresses on, for the whole studio."""
+    return settings.get(session, URL_SETTING, "off") == "on"
+
+
+def check_switch(session: Session, source: str) -> None:
+    """Raise SwitchedOff for an import of addresses, by what is remembered of it, while fetching is off."""
+    if '"kind":"urls"' in source and not is_switched_on(session):
+        raise SwitchedOff
+
+
+def without_login(url: str) -> str:
+    """An address as it may be kept and shown: whoever's name and password stand in it are hidden."""
+    try:
+        urlsplit(url).port  # noqa: B018 - it raises where the address is none
+    except ValueError:
+        return ANY_LOGIN.sub(HIDDEN, url)
+    return LOGIN.sub(HIDDEN, url)
 
 
 def resolve(host: str, port: int) -> list[str]:
@@ -178,13 +214,14 @@ def quoted(target: str) -> str:
 
 def _host(url: str) -> tuple[str, int]:
     """Host and port of an address. Raises Refused unless it is https."""
+    shown = without_login(url)[:200]
     try:
         parts = urlsplit(url)
         port = parts.port or 443
     except ValueError as error:
-        raise Refused("U01", f"{url[:200]} is no address.", "Give one that begins with https://.") from error
+        raise Refused("U01", f"{shown} is no address.", "Give one that begins with https://.") from error
     if parts.scheme != "https" or not parts.hostname:
-        raise Refused("U01", f"{url[:200]} does not begin with https://.", "Give an https address.")
+        raise Refused("U01", f"{shown} does not begin with https://.", "Give an https address.")
     if parts.username or parts.password:
         raise Refused("U01", "An address with a password in it is not fetched.", OTHER)
     return parts.hostname, port
@@ -205,24 +242,27 @@ def url_name(url: str) -> str:
 
 @dataclass(frozen=True)
 class UrlTask:
-    """One address of a list."""
+    """One address of a list; `is_on` tells whether fetching is switched on by now."""
 
     url: str
     path: Path
     decoders: Decoders = field(repr=False)
     fetch: Fetch = field(repr=False)
+    is_on: Callable[[], bool] = lambda: True
 
     @property
     def name(self) -> str:
         """The address."""
-        return self.url
+        return without_login(self.url)
 
     def gather(self) -> Gathered:
-        """Fetch it, then deal with it like a file of this disk; its address is its source."""
+        """Fetch it, then deal with it like a file of this disk; its address is its source. Raises SwitchedOff."""
+        if not self.is_on():
+            raise SwitchedOff
         try:
             fetched = self.fetch.to_file(self.url, self.path)
         except Refused as refusal:
-            return Gathered(self.url, self.url, refusal=refusal)
+            return Gathered(self.name, self.name, refusal=refusal)
         found = Found(PurePosixPath(url_name(fetched.url)), self.path)
         gathered = gather(Entry(found, source=self.url, no_ai=fetched.no_ai), self.decoders)
         self.path.unlink(missing_ok=True)
@@ -233,6 +273,9 @@ class UrlTask:
 
 
 def read_urls(text: str) -> tuple[str, ...]:
-    """The addresses of a list, one a line; empty lines and those that begin with # are passed over."""
-    lines = (line.strip() for line in text.splitlines())
+    """The addresses of a list, one a line; empty lines and those that begin with # are passed over.
+
+    A name and password in one are hidden here already: it is not fetched, and nobody shall read them.
+    """
+    lines = (without_login(line.strip()) for line in text.splitlines())
     return tuple(dict.fromkeys(line for line in lines if line and not line.startswith("#")))

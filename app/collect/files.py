@@ -3,12 +3,13 @@
 import errno
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from app.errors import Invalid
 
 MAX_NAME = 200
+UNNAMED = "unnamed"
 
 
 def shown_name(raw: str) -> str:
@@ -16,7 +17,7 @@ def shown_name(raw: str) -> str:
     text = raw.encode("utf-8", "replace").decode().replace("\\", "/")
     name = "".join(letter for letter in PurePosixPath(text).name if letter.isprintable()).strip()
     if len(name) <= MAX_NAME:
-        return name or "unnamed"
+        return name or UNNAMED
     suffix = PurePosixPath(name).suffix[:10]
     return name[: MAX_NAME - len(suffix)] + suffix
 
@@ -38,10 +39,15 @@ def read_file(path: Path, limit_bytes: int) -> bytes:
         return file.read(limit_bytes + 1)
 
 
-def files_in(path: Path, on_unreadable: Callable[[OSError], None] = lambda _: None) -> Iterator[Path]:
+def files_in(
+    path: Path,
+    on_unreadable: Callable[[OSError], None] = lambda _: None,
+    on_link: Callable[[Path], None] = lambda _: None,
+) -> Iterator[Path]:
     """Yield the files under a folder in a stable order; hidden ones and links to folders are passed over.
 
-    A folder inside that cannot be read is told by the error that names it. Raises OSError for the folder itself.
+    A folder inside that cannot be read is told by the error that names it, a link to a folder by its path.
+    Raises OSError for the folder itself.
     """
 
     def refuse(error: OSError) -> None:
@@ -51,9 +57,20 @@ def files_in(path: Path, on_unreadable: Callable[[OSError], None] = lambda _: No
 
     for folder, folders, names in os.walk(path, onerror=refuse, followlinks=False):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in folders:
+            if (link := Path(folder) / name).is_symlink():
+                on_link(link)
         for name in sorted(names):
             if not name.startswith("."):
                 yield Path(folder) / name
+
+
+def head_of(path: Path, size_bytes: int) -> bytes:
+    """The first bytes of a file; none where it cannot be read."""
+    try:
+        return read_file(path, size_bytes)[:size_bytes]
+    except (OSError, Invalid):
+        return b""
 
 
 @dataclass(frozen=True)
@@ -72,15 +89,16 @@ class Found:
     def shown_rel(self) -> str:
         """The name with its folders, printable, as reports list it."""
         parts = [shown_name(part) for part in self.rel.parts]
-        return "/".join(parts) or "unnamed"
+        return "/".join(parts) or UNNAMED
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The files that paths name, and the folders among them that cannot be read, each with the reason."""
+    """The files that paths name, the folders that cannot be read, each with the reason, and links to folders."""
 
     found: list[Found]
     unreadable: list[tuple[Found, str]]
+    links: list[Found] = field(default_factory=list)
 
 
 def found_under(paths: list[Path]) -> Listing:
@@ -90,11 +108,14 @@ def found_under(paths: list[Path]) -> Listing:
     """
     found: dict[PurePosixPath, Found] = {}
     unreadable: list[tuple[Found, str]] = []
+    links: list[Found] = []
     for number, path in enumerate(paths):
         head = PurePosixPath(path.name) if len(paths) > 1 else PurePosixPath()
         if path.is_dir():
             errors: list[OSError] = []
-            rels = [(_rel(head, file, path), file) for file in files_in(path, errors.append)]
+            linked: list[Path] = []
+            rels = [(_rel(head, file, path), file) for file in files_in(path, errors.append, linked.append)]
+            links += [Found(_rel(head, link, path), link) for link in linked]
             for error in errors:
                 folder = Path(error.filename)
                 reason = error.strerror or type(error).__name__
@@ -107,7 +128,7 @@ def found_under(paths: list[Path]) -> Listing:
             # Folders of one name in two places are two folders.
             free = rel if rel not in found else PurePosixPath(str(number + 1)) / rel
             found[free] = Found(free, file)
-    return Listing(list(found.values()), unreadable)
+    return Listing(list(found.values()), unreadable, links)
 
 
 def _rel(head: PurePosixPath, inner: Path, root: Path) -> PurePosixPath:

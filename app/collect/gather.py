@@ -106,7 +106,7 @@ def gather(entry: Entry, decoders: Decoders) -> Gathered:
     aside = (Note("F08", entry.aside),) if entry.aside else ()
     return replace(
         told,
-        new=_as_said(new_image(measured, entry.picture.shown), entry, recipe),
+        new=_as_said(new_image(measured, entry.name or entry.picture.shown), entry, recipe),
         words=words,
         notes=(*measured.notes, *notes, *mask_notes, *aside),
         prompt=measured.facts.prompt,
@@ -160,12 +160,20 @@ def read_sidecars(sidecars: Sequence[Found], given: Sequence[Words]) -> tuple[tu
         except (Invalid, OSError):
             notes.append(Note("F10", f"{found.shown} cannot be read. Check that it is still there."))
             continue
-        if read.is_guess and read.encoding:
-            notes.append(Note("F10", f"{found.shown} was read as {ENCODING_LABELS[read.encoding]}. Check its letters."))
-        if not read.text.strip():
-            notes.append(Note("F09", f"{found.shown} is empty."))
+        notes += notes_on(read)
         words.append(read)
     return different([*words, *given]), tuple(notes)
+
+
+def notes_on(words: Words) -> list[Note]:
+    """What is odd about a caption file that could be read."""
+    notes = []
+    if words.is_guess and words.encoding:
+        told = f"{words.came_from} was read as {ENCODING_LABELS[words.encoding]}. Check its letters."
+        notes.append(Note("F10", told))
+    if not words.text.strip():
+        notes.append(Note("F09", f"{words.came_from} is empty."))
+    return notes
 
 
 def different(words: Sequence[Words]) -> tuple[Words, ...]:

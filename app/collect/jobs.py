@@ -1,32 +1,32 @@
 """One import from beginning to end: its files gathered by several lanes, written down in short transactions."""
 
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from uuid import UUID, uuid5
 
 from sqlalchemy import Engine
 
 from app.collect import blobs
-from app.collect.gather import Gathered, Task
+from app.collect.gather import Gathered
+from app.collect.lanes import in_order
 from app.collect.outcomes import Target, write_down
 from app.collect.plans import Plan, Workshop, plan
 from app.collect.refusals import Refused
-from app.collect.sources import read_source
+from app.collect.sources import PathSource, ZipSource, read_source
 from app.errors import AppError
 from app.store import imports
-from app.store.db import read, write
+from app.store.db import write
 from app.store.imports import NewItem
 from app.store.models import Import
 
 BATCH = 100
-WINDOW = 64
 # So that the first pictures are seen soon, and a busy machine still tells how far it is.
 BATCH_S = 0.4
 NAMESPACE = UUID("6f2f4c1e-9f3c-4d57-8d0b-9b8f0a7b1f10")
 BROKE_OFF = "What came in stays; go on with it for the rest."
+NOT_TRIED = "Nothing else changed; try the files again then."
 
 IsOver = Callable[[], bool]
 Tell = Callable[[NewItem, int], None]
@@ -55,29 +55,37 @@ class Job:
     def run(self) -> bool:
         """Deal with every file that was not dealt with yet; False when it broke off, which the report tells."""
         try:
-            made = plan(read_source(self.row.source), self.workshop)
+            made = self._plan()
             with write(self.engine) as session:
                 done = imports.done_names(session, self.row.id)
+                imports.recount(session, self.row.id)
                 imports.set_total(session, self.row.id, len({task.name for task in made.tasks} | done))
             self._work(replace(made, tasks=[task for task in made.tasks if task.name not in done]), len(made.tasks))
         except (AppError, OSError) as error:
-            if self.is_over():
-                # Its decoders were taken away because it is to end: that is no failure.
-                return True
-            self._break_off(error)
-            return False
+            return self._ended(error, BROKE_OFF)
         return True
 
-    def retry(self, names: Sequence[str]) -> None:
-        """Try some files once more; those that are no longer there keep their row.
+    def retry(self, names: Sequence[str]) -> bool:
+        """Try some files once more; those that are no longer there keep their row. False when it broke off.
 
         What lies in a folder that could not be read before, and can be now, is added to the report.
         """
-        with read(self.engine) as session:
+        try:
+            self._retry(set(names))
+        except (AppError, OSError) as error:
+            return self._ended(error, NOT_TRIED)
+        finally:
+            with write(self.engine) as session:
+                imports.recount(session, self.row.id)
+        return True
+
+    def _retry(self, names: Collection[str]) -> None:
+        with write(self.engine) as session:
             rows = imports.refused_names(session, self.row.id)
             done = imports.done_names(session, self.row.id)
-        again = {name: item_id for name, item_id in rows.items() if name in set(names)}
-        made = plan(read_source(self.row.source), self.workshop)
+            again = {name: item_id for name, item_id in rows.items() if name in names}
+            imports.recount(session, self.row.id, less=len(again))
+        made = self._plan()
         for batch in self._gathered(replace(made, tasks=[task for task in made.tasks if task.name in again])):
             self._settle(batch)
             write_down(self.engine, self.target, batch, again)
@@ -87,12 +95,23 @@ class Job:
             if folder not in here and inside:
                 self._open(replace(made, tasks=inside), folder, item_id)
 
+    def _plan(self) -> Plan:
+        """List what is to be done, and keep what is to be said of the whole."""
+        source = read_source(self.row.source)
+        made = plan(source, self.workshop)
+        if isinstance(source, PathSource | ZipSource):
+            told = source.model_copy(update={"read_as": made.layouts, "notes": made.notes})
+            with write(self.engine) as session:
+                imports.set_source(session, self.row.id, told.model_dump_json())
+        return made
+
     def _open(self, made: Plan, folder: str, item_id: int) -> None:
         """Take in what lies in a folder that can be read now."""
         self._work(made, len(made.tasks))
         words = f"It can be read now; its {len(made.tasks)} files are in this report."
         with write(self.engine) as session:
             imports.change_item(session, item_id, NewItem(folder, "known", "", words))
+            imports.recount(session, self.row.id)
             imports.set_total(session, self.row.id, imports.get(session, self.row.id).done)
 
     def _work(self, made: Plan, total: int) -> None:
@@ -113,7 +132,7 @@ class Job:
         since = time.monotonic()
         width = 1 if made.is_in_turn else self.workshop.decoders.size
         with ThreadPoolExecutor(width, thread_name_prefix="gather") as lanes:
-            for gathered in _in_order(lanes, made.tasks, self.is_over):
+            for gathered in in_order(lanes, [task.gather for task in made.tasks], self.is_over):
                 batch.append(gathered)
                 if len(batch) >= BATCH or time.monotonic() - since > BATCH_S:
                     yield batch
@@ -121,30 +140,18 @@ class Job:
         if batch:
             yield batch
 
-    def _break_off(self, error: AppError | OSError) -> None:
+    def _ended(self, error: AppError | OSError, way_out: str) -> bool:
+        """Whether it ended because it was to end, as its decoders and archives tell by an error; else say why."""
+        if self.is_over():
+            return True
         if isinstance(error, AppError):
             code = error.code if isinstance(error, Refused) else "stopped"
-            message, hint = f"It stopped: {error.message}", f"{error.hint} {BROKE_OFF}".strip()
+            message, hint = f"It stopped: {error.message}", f"{error.hint} {way_out}".strip()
         else:
-            code, message, hint = "stopped", f"It stopped: {error.strerror or type(error).__name__}.", BROKE_OFF
+            code, message, hint = "stopped", f"It stopped: {error.strerror or type(error).__name__}.", way_out
         item = NewItem("the import", "refused", code, message, hint)
         with write(self.engine) as session:
             imports.put_trouble(session, self.row.id, item)
         if self.tell:
             self.tell(item, 0)
-
-
-def _in_order(lanes: ThreadPoolExecutor, tasks: Sequence[Task], is_over: IsOver) -> Iterator[Gathered]:
-    waiting: deque[Future[Gathered]] = deque()
-    try:
-        for task in tasks:
-            if is_over():
-                return
-            waiting.append(lanes.submit(task.gather))
-            if len(waiting) >= WINDOW:
-                yield waiting.popleft().result()
-        while waiting and not is_over():
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
+        return False

@@ -1,12 +1,13 @@
 """From the files of a dataset to its entries: every layout that other tools write, told by what is there."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from app.collect import layouts_huggingface, layouts_kohya, layouts_manifest, layouts_masks, layouts_onetrainer
-from app.collect.entries import Entry, Leftover, Patch, Said, Tree, patched
+from app.collect.entries import Entry, Leftover, Patch, Said, Tree, few, patched
 from app.collect.files import Found
-from app.collect.formats import is_picture, left_out
+from app.collect.formats import endless, left_out
 from app.collect.refusals import Refused
 from app.collect.sidecars import DEFAULT_CAPTION, folded, sidecar_names
 
@@ -22,11 +23,15 @@ READERS = (
 
 @dataclass(frozen=True)
 class Reading:
-    """The pictures of a dataset with what came along, the files that nothing belongs to, and the layouts seen."""
+    """The pictures of a dataset with what came along, the files that nothing belongs to, and the layouts seen.
+
+    `notes` say what of the whole is left out, why, and what to do.
+    """
 
     entries: tuple[Entry, ...]
     leftovers: tuple[Leftover, ...]
     layouts: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def read(found: list[Found], root_name: str = "") -> Reading:
@@ -36,6 +41,7 @@ def read(found: list[Found], root_name: str = "") -> Reading:
     used: set[PurePosixPath] = set()
     leftovers: list[Leftover] = []
     layouts: list[str] = []
+    notes: list[str] = []
     for reader in READERS:
         said: Said = reader(tree)
         for rel, more in said.patches.items():
@@ -43,10 +49,15 @@ def read(found: list[Found], root_name: str = "") -> Reading:
         used |= said.used
         leftovers += said.leftovers
         layouts += said.layouts
+        notes += said.notes
     entries, taken = _paired(tree, used)
     kept = [patched(entry, patches.get(entry.picture.rel, ())) for entry in entries if not _is_off(patches, entry)]
     leftovers += _left(tree, used | taken)
-    return Reading(tuple(kept), tuple(leftovers), tuple(layouts))
+    told = used | taken | {each.found.rel for each in leftovers}
+    notes += _passed_over(
+        each for each in tree.files.values() if each.rel not in told and not tree.is_picture(each.rel)
+    )
+    return Reading(tuple(kept), tuple(leftovers), tuple(layouts), tuple(notes))
 
 
 def _is_off(patches: dict[PurePosixPath, list[Patch]], entry: Entry) -> bool:
@@ -65,7 +76,7 @@ def _paired(tree: Tree, used: set[PurePosixPath]) -> tuple[list[Entry], set[Pure
         owners: dict[PurePosixPath, list[str]] = {}
         found: list[Entry] = []
         for each in folder:
-            if is_picture(each.rel.name) and each.rel not in used:
+            if tree.is_picture(each.rel) and each.rel not in used:
                 sidecars = _sidecars(each, exact, alike)
                 found.append(Entry(each, sidecars))
                 for sidecar in sidecars:
@@ -111,10 +122,23 @@ def _left(tree: Tree, used: set[PurePosixPath]) -> list[Leftover]:
             words = f"{each.shown} belongs to no image: none beside it has that name."
             left.append(Leftover(each, Refused("F09", words, "Rename it like its image, or add the image.")))
     for each in tree.files.values():
-        if each.rel not in used and (refusal := left_out(each.shown)):
+        if (
+            each.rel not in used
+            and not tree.is_picture(each.rel)
+            and (refusal := left_out(each.shown) or endless(each.shown))
+        ):
             left.append(Leftover(each, refusal))
     return left
 
 
 def _is_among_pictures(tree: Tree, caption: Found) -> bool:
-    return any(is_picture(each.rel.name) for each in tree.folders[caption.rel.parent])
+    return bool(tree.pictures(caption.rel.parent))
+
+
+def _passed_over(rest: Iterable[Found]) -> list[str]:
+    """The files that have nothing to do with images, so that nobody looks for them in vain."""
+    names = sorted(each.shown_rel for each in rest)
+    if not names:
+        return []
+    head = "1 other file is" if len(names) == 1 else f"{len(names):,} other files are"
+    return [f"{head} passed over, being neither image nor caption nor a list of them: {few(names)}."]

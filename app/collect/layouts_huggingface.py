@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from io import StringIO
 from pathlib import PurePosixPath
 
-from app.collect.entries import Leftover, Patch, Said, Tree, read_list
+from app.collect.entries import Leftover, Patch, Said, Tree, counted, read_list
 from app.collect.files import Found
 from app.collect.layouts_kohya import CAPTIONS, PATHS, composed, json_row
 from app.collect.refusals import Refused
@@ -17,6 +17,7 @@ AUTHORS = ("author", "artist", "credit")
 LICENCES = ("licence", "license")
 SOURCES = ("source", "source_url", "url", "original_url")
 DATES = ("date", "collected_on", "created")
+DELIMITERS = (",", ";", "\t", "|")
 CSV_FIELD_LIMIT = 1_000_000
 
 
@@ -32,12 +33,21 @@ def read(tree: Tree) -> Said:
         except Refused as refusal:
             said.leftovers.append(Leftover(found, refusal))
             continue
-        rows = _csv_rows(text) if found.rel.suffix.lower() == ".csv" else _json_rows(found, text, said)
+        rows = _csv_rows(found, text, said) if found.rel.suffix.lower() == ".csv" else _json_rows(found, text, said)
         count = sum(_join(tree, found, row, (encoding, said)) for row in rows)
         if count:
             said.used.add(found.rel)
-            said.layouts.append(f"{found.rel.as_posix()}: {count} rows")
+            said.layouts.append(f"{found.rel.as_posix()}: {counted(count, 'row')}")
+        elif is_metadata and tree.pictures(found.rel.parent) and not _is_told(said, found):
+            words = f"{found.shown} names no image: it has no column called {', '.join(PATHS[:4])} or the like."
+            said.leftovers.append(
+                Leftover(found, Refused("F10", words, "Name the column file_name, then import again."))
+            )
     return said
+
+
+def _is_told(said: Said, found: Found) -> bool:
+    return any(each.found.rel == found.rel for each in said.leftovers)
 
 
 def _json_rows(found: Found, text: str, said: Said) -> Iterator[Mapping[str, object]]:
@@ -50,13 +60,26 @@ def _json_rows(found: Found, text: str, said: Said) -> Iterator[Mapping[str, obj
             said.leftovers.append(Leftover(found, Refused("F10", words, "Correct the line, then import again.")))
 
 
-def _csv_rows(text: str) -> Iterator[Mapping[str, object]]:
+def _csv_rows(found: Found, text: str, said: Said) -> Iterator[Mapping[str, object]]:
+    """Its rows, set apart by commas, or by what else sets a column of paths apart in its first line."""
     csv.field_size_limit(CSV_FIELD_LIMIT)
+    header = text.partition("\n")[0]
+    delimiter = next((each for each in DELIMITERS if set(_columns(header, each)) & set(PATHS)), ",")
+    reader = csv.DictReader(StringIO(text, newline=""), _columns(header, delimiter), delimiter=delimiter)
     try:
-        rows = list(csv.DictReader(StringIO(text, newline="")))
-    except csv.Error:
+        rows = list(reader)[1:]
+    except csv.Error as error:
+        words = f"{found.shown} cannot be read as a table: {str(error)[:200]}."
+        said.leftovers.append(Leftover(found, Refused("F10", words, "Save it as CSV in UTF-8, then import again.")))
         return
     yield from ({key: value for key, value in row.items() if key is not None} for row in rows)
+
+
+def _columns(header: str, delimiter: str) -> list[str]:
+    try:
+        return [name.strip().lower() for name in next(csv.reader([header], delimiter=delimiter), [])]
+    except csv.Error:
+        return []
 
 
 def _join(tree: Tree, found: Found, row: Mapping[str, object], rest: tuple[str, Said]) -> bool:

@@ -3,20 +3,31 @@
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
-from app.collect.entries import Leftover, Patch, Said, Tree, read_list
+from app.collect.entries import Leftover, Patch, Said, Tree, counted, few, read_list
 from app.collect.files import Found
 from app.collect.layouts_masks import join_masks
 from app.collect.refusals import Refused
-from app.collect.sidecars import Words
+from app.collect.sidecars import Words, is_caption
 from app.contract.splits import Split
 
 FOLDER = re.compile(r"^(\d{1,4})_(.*)$", re.DOTALL)
 REGULARISATION = ("reg", "regs", "regularisation", "regularization")
 PATHS = ("image_path", "file_name", "file_path", "filename", "image", "path", "file")
 CAPTIONS = ("caption", "text", "prompt", "description")
+
+WRITE_OUT = "Add the words to the captions of these images here, for many at once on the captions page."
+UNTAKEN = {
+    "class_tokens": "It is the caption of images that have none; write one for those here.",
+    "caption_prefix": WRITE_OUT,
+    "caption_suffix": WRITE_OUT,
+    "secondary_separator": "Write the captions with commas alone here.",
+    "enable_wildcard": "Write out here what may stand in braces.",
+    "alpha_mask": "Say here on the image's page what becomes of transparent parts, or give it a mask.",
+}
+"""Settings that change what is trained, and what to do instead."""
 
 
 def read(tree: Tree) -> Said:
@@ -45,7 +56,7 @@ def _repeats(tree: Tree, folder: PurePosixPath, said: Said) -> None:
     split: Split | None = "regularisation" if is_regularisation else None
     for each in pictures:
         said.say(each.rel, Patch(repeats=repeats, split=split))
-    said.layouts.append(f"kohya folder {name}: {repeats} repeats, class {class_tokens or 'none'}")
+    said.layouts.append(f"kohya folder {name}: {counted(repeats, 'repeat')}, class {class_tokens or 'none'}")
 
 
 def _tomls(tree: Tree, said: Said) -> set[PurePosixPath]:
@@ -61,14 +72,14 @@ def _tomls(tree: Tree, said: Said) -> set[PurePosixPath]:
         if not isinstance(datasets, list):
             continue
         said.used.add(found.rel)
-        before = len(described)
+        before, merged = len(described), []
         for dataset in datasets:
             for subset in dataset.get("subsets", ()) if isinstance(dataset, dict) else ():
                 if isinstance(subset, dict):
-                    described |= _subset(
-                        tree, found, {**_plain(settings.get("general")), **_plain(dataset), **subset}, said
-                    )
-        said.layouts.append(f"kohya {found.rel.name}: {len(described) - before} folders")
+                    merged.append({**_plain(settings.get("general")), **_plain(dataset), **subset})
+                    described |= _subset(tree, found, merged[-1], said)
+        _tell_of_settings(found, merged, said)
+        said.layouts.append(f"kohya {found.rel.name}: {counted(len(described) - before, 'folder')}")
     return described
 
 
@@ -79,15 +90,29 @@ def _subset(tree: Tree, found: Found, subset: Mapping[str, object], said: Said) 
         repeats=repeats if isinstance(repeats, int) and repeats >= 1 else None,
         split="regularisation" if subset.get("is_reg") is True else None,
     )
+    ending = str(subset.get("caption_extension") or "")
     for folder in folders:
         for each in tree.pictures(folder):
             said.say(each.rel, patch)
+            own = tree.files.get(folder / f"{each.rel.stem}{ending}") if ending else None
+            if own is not None and not is_caption(own.rel.name) and not tree.is_picture(own.rel):
+                said.say(each.rel, Patch(sidecar=own))
+                said.used.add(own.rel)
         for masks in tree.folders_at(found.rel.parent, str(subset.get("conditioning_data_dir", "") or "?")):
             join_masks(tree, masks, [folder], said)
     if not folders:
         words = f"{found.shown} names the folder {str(subset.get('image_dir'))[:200]}, which is not here."
         said.leftovers.append(Leftover(found, Refused("F09", words, "Put the folder beside it, or correct image_dir.")))
     return set(folders)
+
+
+def _tell_of_settings(found: Found, subsets: Sequence[Mapping[str, object]], said: Said) -> None:
+    """What a .toml adds to captions or reads from pictures while kohya trains is in no file that could be read."""
+    for key, way_out in UNTAKEN.items():
+        values = list(dict.fromkeys(str(each[key])[:80] for each in subsets if each.get(key)))
+        if values:
+            shown = "" if values == ["True"] else f" ({few(values)})"
+            said.notes.append(f"{found.shown} sets {key}{shown}, which is not taken over. {way_out}")
 
 
 def _plain(settings: object) -> dict[str, object]:
@@ -109,7 +134,7 @@ def _fine_tune(tree: Tree, found: Found, said: Said) -> None:
     for key, row in rows.items():
         if _is_row(row):
             _join(tree, found, (str(key), row, encoding), said)
-    said.layouts.append(f"kohya {found.rel.name}: {len(rows)} captions")
+    said.layouts.append(f"kohya {found.rel.name}: {counted(len(rows), 'caption')}")
 
 
 def _is_row(row: object) -> bool:
@@ -134,7 +159,7 @@ def _lines(tree: Tree, found: Found, said: Said) -> None:
             count += 1
     if count:
         said.used.add(found.rel)
-        said.layouts.append(f"{found.rel.name}: {count} captions")
+        said.layouts.append(f"{found.rel.name}: {counted(count, 'caption')}")
 
 
 def _join(tree: Tree, found: Found, row: tuple[str, Mapping[str, object], str], said: Said) -> None:

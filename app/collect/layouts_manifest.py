@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import get_args
 
-from app.collect.entries import REPEATS_MOST, Patch, Said, Tree, read_list
+from app.collect.entries import REPEATS_MOST, Patch, Said, Tree, counted, read_list
+from app.collect.files import UNNAMED, shown_name
 from app.collect.layouts_kohya import json_row
 from app.collect.refusals import Refused
 from app.contract.splits import Split
@@ -28,7 +29,7 @@ def read(tree: Tree) -> Said:
         count = sum(_join(tree, found.rel.parent, row, said) for row in rows)
         if count:
             said.used.add(found.rel)
-            said.layouts.append(f"our own {NAME}: {count} images")
+            said.layouts.append(f"our own {NAME}: {counted(count, 'image')}")
     return said
 
 
@@ -52,9 +53,16 @@ def _join(tree: Tree, base: PurePosixPath, row: Mapping[str, object], said: Said
             licence=_text(row, "licence"),
             collected_on=_text(row, "collected_on"),
             no_ai=row.get("no_ai") is True,
+            name=_name(_text(row, "original_name")),
         ),
     )
     return True
+
+
+def _name(told: str) -> str:
+    """The bare name that the image had, as any other file's is read; empty where it is none."""
+    name = shown_name(told)
+    return "" if name == ".." or (name == UNNAMED and UNNAMED not in told) else name
 
 
 def _text(row: Mapping[str, object], name: str) -> str:

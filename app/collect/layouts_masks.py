@@ -1,8 +1,9 @@
 """Masks beside pictures: OneTrainer's `-masklabel.png`, and folders of masks as ai-toolkit and kohya have them."""
 
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from app.collect.entries import Leftover, Patch, Said, Tree
+from app.collect.entries import Leftover, Patch, Said, Tree, few
 from app.collect.files import Found
 from app.collect.refusals import Refused
 from app.collect.sidecars import folded
@@ -20,6 +21,8 @@ def read(tree: Tree) -> Said:
     for folder in list(tree.folders):
         if set(folder.parts) & set(PASSED_OVER):
             said.used |= {each.rel for each in tree.folders[folder]}
+            if pictures := tree.pictures(folder):
+                said.notes.append(_unused(pictures, f"in {folder.as_posix()}"))
             continue
         _labels(tree, folder, said)
         if is_mask_folder(folder):
@@ -36,9 +39,11 @@ def is_mask_folder(folder: PurePosixPath) -> bool:
 def _labels(tree: Tree, folder: PurePosixPath, said: Said) -> None:
     stems = {each.rel.stem: each for each in tree.pictures(folder)}
     count = 0
+    conditions = [each for bare, each in stems.items() if bare.endswith(CONDITION_END)]
+    if conditions:
+        said.used |= {each.rel for each in conditions}
+        said.notes.append(_unused(conditions, f"called …{CONDITION_END}"))
     for bare, each in stems.items():
-        if bare.endswith(CONDITION_END):
-            said.used.add(each.rel)
         if not bare.endswith(MASK_END):
             continue
         said.used.add(each.rel)
@@ -51,6 +56,14 @@ def _labels(tree: Tree, folder: PurePosixPath, said: Said) -> None:
             count += 1
     if count:
         said.layouts.append(f"OneTrainer masks: {count}")
+
+
+def _unused(pictures: Sequence[Found], where: str) -> str:
+    many = len(pictures) > 1
+    head = f"{len(pictures):,} images {where} are control images" if many else f"1 image {where} is a control image"
+    names = few(each.shown for each in pictures)
+    way_out = "To have it as an image of its own, rename it or move it elsewhere."
+    return f"{head} of another tool, which nothing here trains with: {names}. {way_out}"
 
 
 def _beside(tree: Tree, folder: PurePosixPath) -> list[PurePosixPath]:

@@ -4,8 +4,9 @@ import json
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from app.collect.entries import Leftover, Patch, Said, Tree, read_list
+from app.collect.entries import Leftover, Patch, Said, Tree, counted, few, read_list
 from app.collect.files import Found, read_file
+from app.collect.layouts_masks import CONDITION_END, MASK_END
 from app.collect.refusals import Refused
 from app.collect.sidecars import MAX_CAPTION_BYTES, Words, read_words
 from app.contract.splits import Split
@@ -23,7 +24,7 @@ def read(tree: Tree) -> Said:
             said.used.add(found.rel)
             for concept in concepts:
                 _concept(tree, found, concept, said)
-            said.layouts.append(f"OneTrainer {found.rel.name}: {len(concepts)} concepts")
+            said.layouts.append(f"OneTrainer {found.rel.name}: {counted(len(concepts), 'concept')}")
     return said
 
 
@@ -46,11 +47,30 @@ def _concept(tree: Tree, found: Found, concept: Mapping[str, object], said: Said
     if not folders:
         words = f"{found.shown} names the folder {path[:200]}, which is not here."
         said.leftovers.append(Leftover(found, Refused("F09", words, "Put the folder beside it, or correct the path.")))
+    _tell_of_settings(found, concept, said)
+    off: list[Found] = []
     shared = _shared_words(tree, found.rel.parent, concept, said)
     for folder in folders:
         for each in tree.under(folder, deep=concept.get("include_subdirectories") is True):
             named = Words(each.rel.stem, None, None, "the file name") if _source(concept) == "filename" else shared
             said.say(each.rel, _patch(concept, named))
+            if concept.get("enabled") is False and not each.rel.stem.endswith((MASK_END, CONDITION_END)):
+                off.append(each)
+    if off:
+        count = "its image is" if len(off) == 1 else f"its {len(off):,} images are"
+        words = f"{found.shown} has the concept {_name(concept)} switched off, so that {count} left out"
+        said.notes.append(f"{words}: {few(each.shown for each in off)}. Enable it there, or import its folder alone.")
+
+
+def _tell_of_settings(found: Found, concept: Mapping[str, object], said: Said) -> None:
+    strategy = concept.get("balancing_strategy", "REPEATS")
+    if strategy != "REPEATS" and concept.get("enabled") is not False:
+        words = f"{found.shown} balances the concept {_name(concept)} by {str(strategy)[:40].lower()}"
+        said.notes.append(f"{words}, which is not taken over: its repeats are 1. Set the repeats of its images here.")
+
+
+def _name(concept: Mapping[str, object]) -> str:
+    return str(concept.get("name") or concept["path"])[:80]
 
 
 def _patch(concept: Mapping[str, object], words: Words | None) -> Patch:

@@ -1,33 +1,38 @@
 """What an import by path would read, told before anything is copied."""
 
-import zipfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 
-from app.collect import layouts
-from app.collect.archives import member_name
-from app.collect.files import files_in, found_under
+from app.collect import archives, layouts
+from app.collect.entries import Leftover, is_bare_picture
+from app.collect.files import Found, files_in, found_under
 from app.collect.formats import is_picture
-from app.collect.sidecars import is_caption
+from app.collect.plans import folders_left_out, short
+from app.collect.refusals import Refused
 from app.errors import Invalid
 
-LAYOUTS_TOLD = 12
+LEFT_TOLD = 5
 
 
 @dataclass(frozen=True)
 class FolderLook:
     """What a folder or archive holds; nothing has been copied yet. `layouts` are datasets of other tools, in words.
 
-    `unreadable` names the folders inside that cannot be read.
+    Of the `pictures`, `captions` have words and `masks` a mask. `others` counts the files that the report will name as
+    left out, `left` says of the first few why; `notes` are said of the whole.
     """
 
     path: Path
     pictures: int
     captions: int
+    masks: int
     others: int
     size_bytes: int
     layouts: tuple[str, ...] = ()
-    unreadable: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
 
     @property
     def is_archive(self) -> bool:
@@ -42,7 +47,11 @@ def is_archive(path: Path) -> bool:
 
 def holds_pictures(path: Path) -> bool:
     """Whether there is anything to import, told as soon as one picture is found. Raises OSError."""
-    return is_archive(path) or (path.is_dir() and any(is_picture(file.name) for file in files_in(path)))
+    return is_archive(path) or (path.is_dir() and any(map(_is_picture, files_in(path))))
+
+
+def _is_picture(file: Path) -> bool:
+    return is_picture(file.name) or is_bare_picture(Found(PurePosixPath(file.name), file))
 
 
 def look(path: Path) -> FolderLook:
@@ -55,32 +64,35 @@ def look(path: Path) -> FolderLook:
         reason = "is a file" if path.exists() else "does not exist"
         raise Invalid(f"{path} {reason}.", "Give the path of a folder with images, or of a zip archive.", field="path")
     listing = found_under([path])
-    found = listing.found
-    names = [each.rel.name for each in found]
-    pictures = [each for each in found if is_picture(each.rel.name)]
-    captions = sum(map(is_caption, names))
-    return FolderLook(
-        path=path,
-        pictures=len(pictures),
-        captions=captions,
-        others=len(found) - len(pictures) - captions,
-        size_bytes=sum(_size_of(each.path) for each in pictures),
-        layouts=layouts.read(found, path.name).layouts[:LAYOUTS_TOLD],
-        unreadable=tuple(folder.shown_rel for folder, _ in listing.unreadable),
-    )
+    reading = layouts.read(listing.found, path.name)
+    return _told(path, reading, folders_left_out(listing), lambda found: _size_of(found.path))
 
 
 def _look_into_archive(path: Path) -> FolderLook:
-    try:
-        with zipfile.ZipFile(path) as opened:
-            members = [(member, member_name(member)) for member in opened.infolist() if not member.is_dir()]
-    except zipfile.BadZipFile as error:
-        raise Invalid(f"{path.name} is no whole zip archive.", "Copy or download it again.", field="path") from error
-    named = [(member, rel.name) for member, rel in members if rel is not None]
-    pictures = [member for member, name in named if is_picture(name)]
-    captions = sum(is_caption(name) for _, name in named)
-    size_bytes = sum(member.file_size for member in pictures)
-    return FolderLook(path, len(pictures), captions, len(named) - len(pictures) - captions, size_bytes)
+    with TemporaryDirectory() as folder:
+        try:
+            listed = archives.glance(path, Path(folder) / "files", path.name)
+        except Refused as refusal:
+            raise Invalid(refusal.message, refusal.hint, field="path") from refusal
+        reading = layouts.read(listed.found, path.stem)
+    return _told(path, reading, listed.leftovers, lambda found: listed.sizes.get(found.rel, 0))
+
+
+def _told(
+    path: Path, reading: layouts.Reading, refused: Sequence[Leftover], size_of: Callable[[Found], int]
+) -> FolderLook:
+    left = [*refused, *reading.leftovers]
+    return FolderLook(
+        path=path,
+        pictures=len(reading.entries),
+        captions=sum(bool(each.sidecars or each.given) for each in reading.entries),
+        masks=sum(each.mask is not None for each in reading.entries),
+        others=len(left),
+        size_bytes=sum(size_of(each.picture) for each in reading.entries),
+        layouts=short(reading.layouts),
+        notes=short(reading.notes),
+        left=tuple(each.refusal.words for each in left[:LEFT_TOLD]),
+    )
 
 
 def _size_of(path: Path) -> int:

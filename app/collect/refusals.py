@@ -5,7 +5,21 @@ from typing import Literal
 from app.errors import Invalid
 
 Code = Literal[
-    "", "F01", "F02", "F03", "F05", "F06", "F07", "F08", "F09", "F10", "U01", "Q-caption", "alike", "stopped"
+    "",
+    "F01",
+    "F02",
+    "F03",
+    "F05",
+    "F06",
+    "F07",
+    "F08",
+    "F09",
+    "F10",
+    "U01",
+    "Q-caption",
+    "Q-known",
+    "alike",
+    "stopped",
 ]
 CODE_LABELS: dict[str, str] = {
     "": "nothing to note",
@@ -20,6 +34,7 @@ CODE_LABELS: dict[str, str] = {
     "F10": "caption text",
     "U01": "address",
     "Q-caption": "two captions",
+    "Q-known": "here with another caption",
     "alike": "nearly the same frame",
     "stopped": "import stopped",
 }

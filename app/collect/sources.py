@@ -10,17 +10,24 @@ from app.collect.files import shown_name
 
 
 class PathSource(BaseModel):
-    """Files and folders on this computer; the paths in hex, since they may be no text."""
+    """Files and folders on this computer; the paths in hex, since they may be no text.
+
+    `name` is what to call those that a browser sent, whose copy is deleted once all is done. `read_as` and `notes`
+    are what the report says of the whole, once it has been read.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     kind: Literal["paths"] = "paths"
     paths_hex: tuple[str, ...]
+    name: str = ""
+    read_as: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, paths: list[Path]) -> "PathSource":
+    def of(cls, paths: list[Path], name: str = "") -> "PathSource":
         """Name files and folders."""
-        return cls(paths_hex=tuple(os.fsencode(path).hex() for path in paths))
+        return cls(paths_hex=tuple(os.fsencode(path).hex() for path in paths), name=name)
 
     @property
     def paths(self) -> list[Path]:
@@ -30,12 +37,14 @@ class PathSource(BaseModel):
     @property
     def label(self) -> str:
         """What a person calls it."""
+        if self.name:
+            return self.name
         shown = [os.fsencode(path).decode("utf-8", "replace") for path in self.paths]
         return shown[0] if len(shown) == 1 else f"{len(shown)} files and folders"
 
 
 class ZipSource(BaseModel):
-    """A zip archive: one on this computer, or the upload that is kept beside the import."""
+    """A zip archive: one on this computer, or the upload that is kept beside the import; told of as a path is."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -43,6 +52,8 @@ class ZipSource(BaseModel):
     name: str
     path_hex: str
     is_upload: bool = False
+    read_as: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, path: Path, name: str = "", *, is_upload: bool = False) -> "ZipSource":
@@ -162,3 +173,29 @@ _ADAPTER: TypeAdapter[Source] = TypeAdapter(Annotated[Source, Field(discriminato
 def read_source(text: str) -> Source:
     """Parse what an import remembers. Raises pydantic.ValidationError."""
     return _ADAPTER.validate_json(text)
+
+
+def label_of(text: str) -> str:
+    """Where an import came from, in words."""
+    try:
+        return read_source(text).label
+    except ValueError:
+        return "files"
+
+
+def told_of(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What an import of a dataset was read as, and what is left out of it, in lines."""
+    try:
+        source = read_source(text)
+    except ValueError:
+        return (), ()
+    return (source.read_as, source.notes) if isinstance(source, PathSource | ZipSource) else ((), ())
+
+
+def is_kept(text: str) -> bool:
+    """Whether the files of an import may still be there once it is done, so that they can be tried again."""
+    try:
+        source = read_source(text)
+    except ValueError:
+        return False
+    return not isinstance(source, DropSource) and not (isinstance(source, PathSource) and source.name)

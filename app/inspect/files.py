@@ -1,8 +1,8 @@
-"""Rules of files: gone originals, transparency that nobody decided about, colours that are converted."""
+"""Rules of files: gone or damaged originals, transparency that nobody decided about, colours that are converted."""
 
 from collections.abc import Iterator
 
-from app.collect.facts import conversions
+from app.collect.facts import conversions, stamp_of
 from app.inspect.findings import Facts, Finding, image_page, named
 
 
@@ -16,6 +16,23 @@ def original_missing(facts: Facts) -> Iterator[Finding]:
                 row.name,
                 "Its file is gone.",
                 "Add the image again.",
+                row.id,
+                "F01",
+                facts.page("images"),
+            )
+
+
+def original_unreadable(facts: Facts) -> Iterator[Finding]:
+    """An original that could not be read when it was last looked at, and has not been written anew since."""
+    for row, path in zip(facts.rows, facts.originals, strict=True):
+        found = facts.measures.get(row.sha256)
+        if found and found.unreadable and path.is_file() and stamp_of(path) == found.unread_stamp:
+            yield Finding(
+                "original-unreadable",
+                "error",
+                row.name,
+                found.unreadable,
+                "Add the same file again, which puts it right, or remove the image.",
                 row.id,
                 "F01",
                 facts.page("images"),

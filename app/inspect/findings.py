@@ -75,9 +75,9 @@ class Facts:
             yield row, buckets.fit(row.size)
 
     def measured(self) -> Iterator[tuple[ImageRow, PictureFacts]]:
-        """Each image whose original was measured."""
+        """Each image whose original was measured, and can still be read as far as is known."""
         for row in self.rows:
-            if found := self.measures.get(row.sha256):
+            if (found := self.measures.get(row.sha256)) and not found.unreadable:
                 yield row, found
 
     def page(self, name: str) -> str:

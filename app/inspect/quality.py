@@ -126,7 +126,9 @@ def bars(facts: Facts) -> Iterator[Finding]:
                 "warning",
                 row.name,
                 f"Even bars at its sides take {share:.0%} of it, and they are learned with the rest.",
-                "Crop them away (C there)." if row.recipe.straighten_deg else "Trim the bars (T there).",
+                "Crop them away (C there)."
+                if row.recipe.straighten_deg
+                else "Trim the bars (T there), or from there those of all images at once.",
                 row.id,
                 "Q06",
                 f"/images/{row.id}/polish",

@@ -5,10 +5,11 @@ from sqlalchemy.orm import Session
 from app.collect.alike import alike
 from app.collect.blobs import blob_path
 from app.collect.facts import PictureFacts
+from app.collect.measuring import waiting
 from app.config import Settings
 from app.contract.families import FAMILIES, bucket_step
 from app.inspect.findings import Facts
-from app.store import bases, images, measures, projects, provenance, relations
+from app.store import bases, images, projects, provenance, relations
 
 DEFAULT_RESOLUTION_PX = 512
 
@@ -39,5 +40,5 @@ def read_facts(session: Session, settings: Settings, project_id: int, views: int
         origins=provenance.of_project(session, project_id),
         views=views,
         enlarges=projects.enlarges(session, project_id),
-        unmeasured=[each.name for each in measures.unmeasured(session, project_id)],
+        unmeasured=[each.name for each in waiting(session, settings, project_id)],
     )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from app.inspect.amounts import odd_views, too_few
-from app.inspect.files import converted, original_missing, transparent, unmeasured
+from app.inspect.files import converted, original_missing, original_unreadable, transparent, unmeasured
 from app.inspect.findings import ORDER, Facts, Finding, image_page
 from app.inspect.origins import no_ai, unknown_origin
 from app.inspect.quality import badly_lit, bars, blocky, blurred, heavy_crop, upscaled, writing
@@ -47,6 +47,7 @@ RULES: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     too_few,
     odd_views,
     original_missing,
+    original_unreadable,
     equal_files,
     copies_on_both_sides,
     no_caption,

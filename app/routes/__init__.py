@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from app.routes import (
     acceptance,
     api,
+    bars,
     bases,
     buckets,
     bulk,
@@ -34,6 +35,7 @@ from app.routes import (
     suggestions,
     tags,
     training,
+    uploads,
     versions,
 )
 
@@ -49,6 +51,7 @@ def routers() -> list[APIRouter]:
         exports.router,
         imports.router,
         intake.router,
+        uploads.router,
         frames.router,
         captions.router,
         label.router,
@@ -65,6 +68,7 @@ def routers() -> list[APIRouter]:
         masks.router,
         polish.router,
         crops.router,
+        bars.router,
         subjects.router,
         copying.router,
         bases.router,

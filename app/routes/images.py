@@ -14,12 +14,12 @@ from starlette.datastructures import UploadFile
 
 from app.collect.files import shown_name
 from app.collect.imports import OUTCOME_LABELS, ImportProgress, Outcome
-from app.collect.pictures import MAX_BYTES, THUMB_SIDE_PX
+from app.collect.pictures import MAX_BYTES
+from app.collect.plans import READ_BY_NAME
 from app.contract.recipe import AlphaUse
-from app.contract.splits import Split
-from app.errors import AppError, Invalid
+from app.errors import Invalid
 from app.next_step import NextStep, next_step, standing
-from app.polish.addresses import thumb_url
+from app.person import Person
 from app.render import is_htmx, page, partial
 from app.store import alpha, animations, images, projects
 from app.store.alpha import AlphaState
@@ -29,6 +29,7 @@ from app.store.images import ImageRow
 from app.store.models import Project
 from app.store.parts import in_parts
 from app.store.projects import ProjectCounts
+from app.tiles import Tile, tile, tile_of
 from app.wiring import Imports, Store
 
 router = APIRouter()
@@ -41,21 +42,9 @@ MAX_SELECTED = 200_000
 GROUNDS = {"white": "#ffffff", "grey": "#808080", "black": "#000000"}
 # A little above what a picture may have, so that the refusal is ours and names the file.
 MAX_DROP_BYTES = MAX_BYTES + 1_000_000
-
-
-@dataclass(frozen=True)
-class Tile:
-    """One picture of the grid, with the size of its thumbnail in pixels."""
-
-    id: int
-    name: str
-    thumb: str
-    width_px: int
-    height_px: int
-    repeats: int
-    caption: str
-    split: Split = "train"
-    frames: int = 1
+WHOLE = tuple(sorted(READ_BY_NAME))
+# Of the browser's word for a drop.
+MAX_WORD = 64
 
 
 @dataclass(frozen=True)
@@ -97,6 +86,9 @@ class IndexPage:
     is_open: bool
     refused: Sequence[Outcome] = ()
     alpha_error: str = ""
+    # Of a folder these files are sent whole, up to so many bytes; of others the beginning.
+    whole: Sequence[str] = WHOLE
+    most_bytes: int = MAX_BYTES
     section: str = "images"
 
 
@@ -149,23 +141,21 @@ async def drop(
     project_id: int,
     store: Store,
     imports: Imports,
+    person: Person,
     x_file_name: Annotated[str, Header()] = "",
     x_drop: Annotated[str, Header()] = "",
 ) -> Response:
     """Take one file as the raw body, named by the X-File-Name header, or several from a plain form.
 
-    X-Drop is the browser's word for all files of one drop, which share a report.
+    X-Drop is the browser's word for all files of one drop, which share a report and are ended together.
     """
-
-    step = str(uuid4())
+    step, batch = str(uuid4()), x_drop[:MAX_WORD]
 
     def take(name: str, data: bytes) -> Dropped:
-        with read(store) as session:
-            projects.get(session, project_id)
         staged = imports.staging()
         try:
             staged.write_bytes(data)
-            outcome = imports.take_dropped(project_id, read_file_name(name), staged, x_drop[:64], step)
+            outcome = imports.take_dropped(project_id, read_file_name(name), staged, batch, step, person)
         finally:
             staged.unlink(missing_ok=True)
         return _dropped(store, outcome)
@@ -179,12 +169,36 @@ async def drop(
             return page(request, "images/index", _index_page(session, project_id, reached, 0, refused), 422)
 
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
+        batch = batch or step
         async with request.form() as form:
             files = [each for each in form.getlist("files") if isinstance(each, UploadFile) and each.filename]
             taken = [await run_in_threadpool(take, each.filename or "", await each.read()) for each in files]
+        await run_in_threadpool(imports.end_drop, project_id, batch, (), person)
         return await run_in_threadpool(answer_plain, taken)
     dropped = await run_in_threadpool(take, x_file_name, await request.body())
     return partial(request, "images/drop", dropped, 422 if dropped.outcome.status == "refused" else 200)
+
+
+@router.post("/projects/{project_id}/images/dropped")
+def end(
+    request: Request,
+    project_id: int,
+    store: Store,
+    imports: Imports,
+    person: Person,
+    drop: Annotated[str, Form()] = "",
+    unsent: Annotated[str, Form()] = "",
+) -> HTMLResponse:
+    """End a drop: captions that its own images do not have go to images that were here, or wait for one.
+
+    `unsent` are the files that never came, one percent-encoded name a line.
+    """
+    names = [read_file_name(each) for each in unsent.split()]
+    ended = imports.end_drop(project_id, drop[:MAX_WORD], names, person)
+    with read(store) as session:
+        found = [tile_of(session, image_id) for image_id in dict.fromkeys(ended.touched)]
+    tiles = [each for each in found if each is not None]
+    return partial(request, "images/dropped", {"ended": ended, "labels": OUTCOME_LABELS, "tiles": tiles})
 
 
 @router.get("/projects/{project_id}/images/alpha")
@@ -199,6 +213,7 @@ def decide(
     request: Request,
     project_id: int,
     store: Store,
+    person: Person,
     ground: Annotated[str, Form()] = "",
     colour: Annotated[str, Form()] = "",
     use: Annotated[AlphaUse, Form()] = "flatten",
@@ -208,7 +223,7 @@ def decide(
     try:
         if ground not in (*GROUNDS, "colour"):
             raise Invalid("No ground is chosen.", "Choose what shows behind transparent parts.")
-        alpha.decide(store, project_id, use, GROUNDS.get(ground, colour.strip().lower()))
+        alpha.decide(store, project_id, use, GROUNDS.get(ground, colour.strip().lower()), person)
     except Invalid as refusal:
         error, status = f"{refusal.message} {refusal.hint}", 422
         if not is_htmx(request):
@@ -225,14 +240,14 @@ def decide(
 
 @router.post("/projects/{project_id}/images/remove", form_limits={"max_fields": MAX_SELECTED})
 def remove_selected(
-    request: Request, project_id: int, store: Store, image: Annotated[list[int] | None, Form()] = None
+    request: Request, project_id: int, store: Store, person: Person, image: Annotated[list[int] | None, Form()] = None
 ) -> Response:
     """Take the selected images out of the project; their originals stay on the disk."""
     if not image:
         raise Invalid("No image is selected.", "Select one or more, then remove them.")
     with read(store) as session:
         gone = _of_project(session, project_id, image)
-    step = new_step(project_id, "you")
+    step = new_step(project_id, person)
     in_parts(store, [row.id for row in gone], lambda session, part: remove_images(session, step, part))
     if not is_htmx(request):
         return RedirectResponse(f"/projects/{project_id}/images", 303)
@@ -242,11 +257,11 @@ def remove_selected(
 
 
 @router.post("/images/{image_id}/remove")
-def remove(request: Request, image_id: int, store: Store) -> Response:
+def remove(request: Request, image_id: int, store: Store, person: Person) -> Response:
     """Take one image out of its project and go on with the one behind it."""
     with write(store) as session:
         previous_id, next_id, _, _ = images.neighbours(session, images.get(session, image_id))
-        gone = images.remove(session, image_id, "you")
+        gone = images.remove(session, image_id, person)
     onward = next_id or previous_id
     url = f"/images/{onward}" if onward else f"/projects/{gone.project_id}/images"
     if is_htmx(request):
@@ -255,14 +270,16 @@ def remove(request: Request, image_id: int, store: Store) -> Response:
 
 
 @router.post("/images/{image_id}/repeats")
-def repeats(request: Request, image_id: int, store: Store, repeats: Annotated[str, Form()] = "") -> Response:
+def repeats(
+    request: Request, image_id: int, store: Store, person: Person, repeats: Annotated[str, Form()] = ""
+) -> Response:
     """Set how often the image is seen in an epoch."""
     text, error = repeats.strip(), ""
     try:
         if not (text.isascii() and text.isdigit() and len(text) < 10):
             raise Invalid(f"{text[:20] or 'Nothing'} is no whole number.", f"Give 1 to {images.MAX_REPEATS}.")
         with write(store) as session:
-            images.set_repeats(session, image_id, int(text))
+            images.set_repeats(session, image_id, int(text), person)
     except Invalid as refusal:
         error = f"{refusal.message} {refusal.hint}"
         if not is_htmx(request):
@@ -276,23 +293,6 @@ def repeats(request: Request, image_id: int, store: Store, repeats: Annotated[st
 def read_file_name(header: str) -> str:
     """Return the bare, printable file name of a percent-encoded header; never a path."""
     return shown_name(unquote(header, errors="replace"))
-
-
-def tile(row: ImageRow, frames: int = 1) -> Tile:
-    """A picture as the grid shows it; an animation with the number of its frames."""
-    size = row.size
-    scale = min(1.0, THUMB_SIDE_PX / max(size.width, size.height))
-    return Tile(
-        id=row.id,
-        name=row.name,
-        thumb=thumb_url(row),
-        width_px=max(1, round(size.width * scale)),
-        height_px=max(1, round(size.height * scale)),
-        repeats=row.repeats,
-        caption=(row.caption or "").strip(),
-        split=row.split,
-        frames=frames,
-    )
 
 
 def _grid(session: Session, project_id: int, after: int) -> GridPart:
@@ -349,16 +349,9 @@ def _index_page(
 
 
 def _dropped(store: Store, outcome: Outcome) -> Dropped:
-    if outcome.image_id is None:
-        return Dropped(outcome, OUTCOME_LABELS[outcome.status], None)
-    try:
-        with read(store) as session:
-            frames = animations.frame_counts(session, [outcome.image_id]).get(outcome.image_id, 1)
-            found = tile(images.get(session, outcome.image_id), frames)
-            return Dropped(outcome, OUTCOME_LABELS[outcome.status], found)
-    except AppError:
-        # Somebody took it out again in the meantime.
-        return Dropped(outcome, OUTCOME_LABELS[outcome.status], None)
+    with read(store) as session:
+        shown = tile_of(session, outcome.image_id) if outcome.image_id is not None else None
+    return Dropped(outcome, OUTCOME_LABELS[outcome.status], shown)
 
 
 def _of_project(session: Session, project_id: int, image_ids: Sequence[int]) -> list[ImageRow]:

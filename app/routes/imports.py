@@ -1,30 +1,32 @@
 """Imports: their progress, and the report of what became of each file, to come back to and try again from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from app.collect.imports import ImportProgress, progress_of
+from app.collect.fetch import SwitchedOff
+from app.collect.imports import ImportJobs, ImportProgress, progress_of
+from app.collect.measuring import waiting
 from app.collect.outcomes import Choice, Which, answer, answer_all, question_of
 from app.collect.refusals import CODE_LABELS
-from app.collect.sources import MeasureSource, read_source
+from app.collect.sources import MeasureSource, is_kept, label_of, told_of
 from app.errors import AppError, Conflict, Invalid
 from app.person import Person
 from app.render import is_htmx, page, partial
 from app.store import imports as reports
-from app.store import measures, projects
+from app.store import projects
 from app.store.db import read, write
 from app.store.edits import new_step
 from app.store.imports import TROUBLE, Tally, Wanted
 from app.store.models import Import, ImportItem, Project
 from app.store.projects import ProjectCounts
-from app.wiring import Imports, Store
+from app.wiring import Imports, OwnSettings, Store
 
 router = APIRouter()
 
@@ -74,6 +76,35 @@ class Head:
 
 
 @dataclass(frozen=True)
+class Shown:
+    """Which files of a report are shown: those of an outcome and a code, behind an item."""
+
+    outcome: str = ""
+    code: str = "-"
+    after: int = 0
+
+    @property
+    def query(self) -> str:
+        """It as the end of an address."""
+        return urlencode({"outcome": self.outcome, "code": self.code, "after": self.after})
+
+
+@dataclass(frozen=True)
+class ReportDesk:
+    """What a report is read from: the store, and the jobs that know what they are at."""
+
+    store: Engine
+    imports: ImportJobs
+
+
+async def _desk(store: Store, imports: Imports) -> ReportDesk:
+    return ReportDesk(store, imports)
+
+
+Desk = Annotated[ReportDesk, Depends(_desk)]
+
+
+@dataclass(frozen=True)
 class IndexPage:
     """The imports of a project, the newest first."""
 
@@ -88,7 +119,10 @@ class IndexPage:
 
 @dataclass(frozen=True)
 class ShowPage:
-    """The report of an import; the fields of its partials stand here too. `query` is the filter that it shows."""
+    """The report of an import; the fields of its partials stand here too. `query` is the filter that it shows.
+
+    `read_as` and `notes` are said of the whole; `needs_switch` tells that fetching from addresses must be on first.
+    """
 
     project: Project
     counts: ProjectCounts
@@ -100,19 +134,22 @@ class ShowPage:
     more: str
     retryable: int
     questions: int
+    read_as: Sequence[str] = ()
+    notes: Sequence[str] = ()
     query: str = ""
     told: str = ""
+    needs_switch: bool = False
     section: str = "images"
     room: str = "imports"
 
 
 @router.get("/projects/{project_id}/imports")
-def index(request: Request, project_id: int, store: Store) -> HTMLResponse:
+def index(request: Request, project_id: int, store: Store, settings: OwnSettings) -> HTMLResponse:
     """List the imports of a project."""
     with read(store) as session:
         project, counts = projects.get(session, project_id), projects.counts(session, project_id)
-        rows, unmeasured = reports.listed(session, project_id), measures.count(session, project_id)
-    heads = [_head(store, row) for row in rows]
+        rows, unmeasured = reports.listed(session, project_id), len(waiting(session, settings, project_id))
+    heads = [Head(row, label_of(row.source), progress_of(store, row.id)) for row in rows]
     is_busy = any(row.status == "running" for row in rows)
     shown = IndexPage(project, counts, f"/projects/{project_id}/captions", heads, unmeasured, is_busy)
     return page(request, "imports/index", shown)
@@ -128,18 +165,18 @@ def measure(project_id: int, imports: Imports, person: Person) -> Response:
 
 @router.get("/imports/{import_id}")
 def show(
-    request: Request, import_id: int, store: Store, outcome: str = "", code: str = "-", after: int = 0
+    request: Request, import_id: int, desk: Desk, outcome: str = "", code: str = "-", after: int = 0
 ) -> HTMLResponse:
     """Show the report, or those of its files that share an outcome and a code."""
-    return page(request, "imports/show", _show_page(store, import_id, outcome, code, after))
+    return page(request, "imports/show", _show_page(desk, import_id, Shown(outcome, code, after)))
 
 
 @router.get("/imports/{import_id}/report")
 def report(
-    request: Request, import_id: int, store: Store, outcome: str = "", code: str = "-", after: int = 0
+    request: Request, import_id: int, desk: Desk, outcome: str = "", code: str = "-", after: int = 0
 ) -> HTMLResponse:
     """Show the report's region, polled while the import is under way."""
-    return partial(request, "imports/report", _show_page(store, import_id, outcome, code, after))
+    return partial(request, "imports/report", _show_page(desk, import_id, Shown(outcome, code, after)))
 
 
 @router.post("/imports/{import_id}/cancel")
@@ -152,40 +189,43 @@ def cancel(import_id: int, store: Store, imports: Imports) -> Response:
 
 
 @router.post("/imports/{import_id}/go-on")
-def go_on(import_id: int, imports: Imports) -> Response:
+def go_on(request: Request, import_id: int, desk: Desk) -> Response:
     """Go on with an import that was cancelled or broke off."""
-    imports.go_on(import_id)
+    try:
+        desk.imports.go_on(import_id)
+    except SwitchedOff as refusal:
+        return page(request, "imports/show", _show_page(desk, import_id, Shown(), _words(refusal), True), 409)
     return RedirectResponse(f"/imports/{import_id}", 303)
 
 
 @router.post("/imports/{import_id}/retry")
-def retry(
-    request: Request, import_id: int, store: Store, imports: Imports, item: Annotated[list[int] | None, Form()] = None
-) -> Response:
-    """Try one refused file again, or all of them when none is named."""
-    with read(store) as session:
+def retry(request: Request, import_id: int, desk: Desk, item: Annotated[list[int] | None, Form()] = None) -> Response:
+    """Begin another try of one refused file, or of all of them when none is named."""
+    with read(desk.store) as session:
         if item:
             names = [reports.item(session, import_id, each).name for each in item]
         else:
             names = list(reports.refused_names(session, import_id))
+    needs_switch = False
     try:
-        imports.retry(import_id, names)
-        told = f"{len(names)} tried again."
-    except (Invalid, Conflict) as refusal:
-        told = f"{refusal.message} {refusal.hint}"
-    except OSError as error:
-        told = f"The files cannot be read: {error.strerror or error}. Check that they are still there."
+        count = desk.imports.retry(import_id, names)
+        told = f"{count:,} {'file is' if count == 1 else 'files are'} tried again."
+    except Conflict as refusal:
+        told, needs_switch = _words(refusal), isinstance(refusal, SwitchedOff)
+    refused = Shown("refused")
     if is_htmx(request):
-        return partial(request, "imports/report", _show_page(store, import_id, "refused", "-", 0, told))
+        return partial(request, "imports/report", _show_page(desk, import_id, refused, told, needs_switch))
+    if needs_switch:
+        return page(request, "imports/show", _show_page(desk, import_id, refused, told, True), 409)
     return RedirectResponse(f"/imports/{import_id}?outcome=refused", 303)
 
 
 @router.post("/imports/{import_id}/items/{item_id}/answer")
 def choose(
-    request: Request, import_id: int, item_id: int, store: Store, person: Person, choice: Annotated[int, Form()] = 0
+    request: Request, import_id: int, item_id: int, desk: Desk, person: Person, choice: Annotated[int, Form()] = 0
 ) -> Response:
     """Settle which of several captions an image is to have. Raises Conflict when that was done already."""
-    with write(store) as session:
+    with write(desk.store) as session:
         row = reports.get(session, import_id)
         item = reports.item(session, import_id, item_id)
         if item.outcome != "question":
@@ -195,24 +235,24 @@ def choose(
             raise Invalid("There is no such caption to choose.", "Choose one of those shown.")
         answer(session, new_step(row.project_id, person), [(item, choices[choice])])
     if is_htmx(request):
-        return partial(request, "imports/report", _show_page(store, import_id, "question", "-", 0))
+        return partial(request, "imports/report", _show_page(desk, import_id, Shown("question")))
     return RedirectResponse(f"/imports/{import_id}?outcome=question", 303)
 
 
 @router.post("/imports/{import_id}/answers")
 def choose_all(
-    request: Request, import_id: int, store: Store, person: Person, which: Annotated[Which, Form()]
+    request: Request, import_id: int, desk: Desk, person: Person, which: Annotated[Which, Form()]
 ) -> Response:
     """Answer every question of an import, as one step that can be undone."""
-    with read(store) as session:
+    with read(desk.store) as session:
         row = reports.get(session, import_id)
-    answered, changed = answer_all(store, row, which, person)
+    answered, changed = answer_all(desk.store, row, which, person)
     if not is_htmx(request):
         return RedirectResponse(f"/imports/{import_id}", 303)
     questions = "1 question" if answered == 1 else f"{answered:,} questions"
     captions = "no caption changed" if not changed else "1 caption" if changed == 1 else f"{changed:,} captions"
     told = f"{questions} answered: {captions}{' changed, as one step of the history' if changed else ''}."
-    return partial(request, "imports/report", _show_page(store, import_id, "question", "-", 0, told))
+    return partial(request, "imports/report", _show_page(desk, import_id, Shown("question"), told))
 
 
 @router.get("/projects/{project_id}/images/import")
@@ -234,51 +274,42 @@ def cancel_current(request: Request, project_id: int, imports: Imports) -> Respo
     return RedirectResponse(f"/projects/{project_id}/images", 303)
 
 
-def _head(store: Engine, row: Import) -> Head:
-    return Head(row, source_label(row.source), progress_of(store, row.id))
+def _words(refusal: Conflict) -> str:
+    return f"{refusal.message} {refusal.hint}"
 
 
-def source_label(source: str) -> str:
-    """Where an import came from, in words."""
-    try:
-        return read_source(source).label
-    except ValueError:
-        return "files"
-
-
-def _show_page(store: Engine, import_id: int, outcome: str, code: str, after: int, told: str = "") -> ShowPage:
-    with read(store) as session:
+def _show_page(desk: ReportDesk, import_id: int, shown: Shown, told: str = "", needs_switch: bool = False) -> ShowPage:
+    with read(desk.store) as session:
         row = reports.get(session, import_id)
         tallies = reports.tallies(session, import_id)
-        wanted = Wanted(outcome, None if code == "-" else code, after, ROWS + 1)
-        items = reports.items(session, import_id, wanted)
+        code = None if shown.code == "-" else shown.code
+        items = reports.items(session, import_id, Wanted(shown.outcome, code, shown.after, ROWS + 1))
         rows = _rows(session, items[:ROWS], row)
         project, counts = projects.get(session, row.project_id), projects.counts(session, row.project_id)
         retryable = len(reports.refused_names(session, import_id)) if _can_retry(row) else 0
-    url = f"/imports/{import_id}"
-    more = (
-        f"{url}?{urlencode({'outcome': outcome, 'code': code, 'after': items[ROWS - 1].id})}"
-        if len(items) > ROWS
-        else ""
-    )
+    url, (read_as, notes) = f"/imports/{import_id}", told_of(row.source)
+    more = f"{url}?{replace(shown, after=items[ROWS - 1].id).query}" if len(items) > ROWS else ""
     return ShowPage(
         project=project,
         counts=counts,
         caption_url=f"/projects/{project.id}/captions",
-        head=_head(store, row),
-        chips=_chips(url, tallies, outcome),
-        codes=_codes(url, tallies, outcome, code),
+        head=Head(row, label_of(row.source), desk.imports.progress_of(import_id)),
+        chips=_chips(url, tallies, shown.outcome),
+        codes=_codes(url, tallies, shown.outcome, shown.code),
         rows=rows,
         more=more,
         retryable=retryable,
         questions=sum(each.count for each in tallies if each.outcome == "question"),
-        query=urlencode({"outcome": outcome, "code": code, "after": after}),
+        read_as=read_as,
+        notes=notes,
+        query=shown.query,
         told=told,
+        needs_switch=needs_switch,
     )
 
 
 def _can_retry(row: Import) -> bool:
-    return row.status != "running" and '"kind":"drop"' not in row.source
+    return row.status != "running" and is_kept(row.source)
 
 
 def _rows(session: Session, items: Sequence[ImportItem], row: Import) -> list[Row]:

@@ -12,11 +12,12 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel
 from sqlalchemy import Engine
 
-from app.collect.fetch import read_urls
+from app.collect.fetch import URL_SETTING, is_switched_on, read_urls
 from app.collect.files import full_path, shown_name
 from app.collect.look import FolderLook, holds_pictures, look
 from app.collect.sources import ProjectSource, UrlSource
 from app.errors import Invalid
+from app.person import Person
 from app.render import is_htmx, page, partial
 from app.store import projects, settings
 from app.store.db import read, write
@@ -28,7 +29,6 @@ router = APIRouter()
 
 MAX_ARCHIVE_BYTES = 50_000_000_000
 MAX_URLS = 2_000
-URL_SETTING = "url_import"
 
 
 class FolderFields(BaseModel):
@@ -84,12 +84,17 @@ def folder(request: Request, project_id: int, store: Store) -> HTMLResponse:
 
 @router.post("/projects/{project_id}/images/folder")
 def start(
-    request: Request, project_id: int, store: Store, imports: Imports, form: Annotated[FolderFields, Form()]
+    request: Request,
+    project_id: int,
+    store: Store,
+    imports: Imports,
+    person: Person,
+    form: Annotated[FolderFields, Form()],
 ) -> Response:
     """Say what a folder or archive holds, and import it once that has been seen."""
     was_seen = form.looked and form.looked == read_path(form.path)
     if form.step == "import" and was_seen and holds_pictures(Path(form.looked)):
-        imports.start(project_id, [full_path(form.looked)])
+        imports.start(project_id, [full_path(form.looked)], person)
         url = f"/projects/{project_id}/images"
         return Response(None, 204, {"HX-Redirect": url}) if is_htmx(request) else RedirectResponse(url, 303)
     shown = _folder_page(store, project_id, form)
@@ -101,22 +106,21 @@ def start(
 
 @router.post("/projects/{project_id}/images/archive", max_body_size=MAX_ARCHIVE_BYTES)
 async def archive(
-    request: Request, project_id: int, store: Store, imports: Imports, x_file_name: Annotated[str, Header()] = ""
+    request: Request, project_id: int, imports: Imports, person: Person, x_file_name: Annotated[str, Header()] = ""
 ) -> Response:
-    """Take a zip archive as the raw body, written to the disk as it comes, and begin its import."""
+    """Take a zip archive as the raw body, written to the disk as it comes, and begin its import.
+
+    Nothing is read of it where an import cannot begin. Raises Conflict, NotFound.
+    """
     name = shown_name(unquote(x_file_name, errors="replace"))
 
-    def check() -> None:
-        with read(store) as session:
-            projects.get(session, project_id)
-
-    await run_in_threadpool(check)
+    await run_in_threadpool(imports.check_free, project_id)
     staged = await run_in_threadpool(imports.staging)
     try:
         with staged.open("wb") as file:
             async for chunk in request.stream():
                 await run_in_threadpool(file.write, chunk)
-        import_id = await run_in_threadpool(imports.start_upload, project_id, name, staged)
+        import_id = await run_in_threadpool(imports.start_upload, project_id, name, staged, person)
     finally:
         staged.unlink(missing_ok=True)
     if is_htmx(request):
@@ -132,7 +136,12 @@ def urls(request: Request, project_id: int, store: Store) -> HTMLResponse:
 
 @router.post("/projects/{project_id}/images/urls")
 def fetch(
-    request: Request, project_id: int, store: Store, imports: Imports, urls: Annotated[str, Form()] = ""
+    request: Request,
+    project_id: int,
+    store: Store,
+    imports: Imports,
+    person: Person,
+    urls: Annotated[str, Form()] = "",
 ) -> Response:
     """Begin the import of a list of addresses."""
     found, error = read_urls(urls), ""
@@ -144,7 +153,7 @@ def fetch(
         error = f"There are {len(found):,} addresses; {MAX_URLS:,} come in at once. Split the list."
     if error:
         return page(request, "intake/urls", _urls_page(store, project_id, urls, error), 422)
-    import_id = imports.start_source(project_id, UrlSource(urls=found))
+    import_id = imports.start_source(project_id, UrlSource(urls=found), person)
     return RedirectResponse(f"/imports/{import_id}", 303)
 
 
@@ -167,13 +176,15 @@ def copy(request: Request, project_id: int, store: Store) -> HTMLResponse:
 
 
 @router.post("/projects/{project_id}/images/copy")
-def take_over(project_id: int, store: Store, imports: Imports, other: Annotated[int, Form()]) -> Response:
+def take_over(
+    project_id: int, store: Store, imports: Imports, person: Person, other: Annotated[int, Form()]
+) -> Response:
     """Begin the import of another project's images. Raises NotFound, Invalid for the project itself."""
     if other == project_id:
         raise Invalid("A project cannot take in its own images.", "Choose another project.")
     with read(store) as session:
         source = ProjectSource(project_id=other, name=projects.get(session, other).name)
-    import_id = imports.start_source(project_id, source)
+    import_id = imports.start_source(project_id, source, person)
     return RedirectResponse(f"/imports/{import_id}", 303)
 
 
@@ -193,7 +204,7 @@ def _frame(store: Engine, project_id: int) -> tuple[Project, ProjectCounts, str]
 
 def _is_on(store: Engine) -> bool:
     with read(store) as session:
-        return settings.get(session, URL_SETTING, "off") == "on"
+        return is_switched_on(session)
 
 
 def _urls_page(store: Engine, project_id: int, urls: str = "", error: str = "") -> UrlsPage:

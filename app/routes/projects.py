@@ -15,6 +15,7 @@ from app.contract.purposes import PURPOSES, Purpose, PurposeKey
 from app.errors import AppError, Invalid
 from app.label.trigger import doubt_trigger, read_trigger, suggest_trigger
 from app.next_step import NextStep, next_step, standing
+from app.person import Person
 from app.render import is_htmx, page, partial, size_text
 from app.store import bases, images, projects, runs
 from app.store.db import read, write
@@ -184,7 +185,9 @@ def show(request: Request, project_id: int, store: Store) -> HTMLResponse:
 
 
 @router.post("/projects/{project_id}")
-def update(request: Request, project_id: int, store: Store, form: Annotated[Settings, Form()]) -> Response:
+def update(
+    request: Request, project_id: int, store: Store, person: Person, form: Annotated[Settings, Form()]
+) -> Response:
     """Keep the settings; the form alone comes back to htmx, the overview to a plain form."""
     errors: dict[str, str] = {}
     try:
@@ -193,6 +196,7 @@ def update(request: Request, project_id: int, store: Store, form: Annotated[Sett
             changed = projects.update(
                 session,
                 project_id,
+                person,
                 name=form.name,
                 trigger_word=read_trigger(form.trigger_word),
                 base_id=read_base_id(form.base_id),

@@ -72,6 +72,5 @@ def test_trying_again_keeps_the_place_of_the_keyboard(page: Page, studio: Studio
     page.locator(".report-row").nth(1).get_by_role("button", name="Try again").focus()
     page.keyboard.press("Enter")
     expect(page.locator(".report-row")).to_have_count(2)
-    expect(page.locator("#report")).to_contain_text("1 tried again.")
-    # The row is gone: the next one has the keyboard.
+    # The row is gone once the try is over: the next one has the keyboard.
     expect(page.locator(".report-row").nth(1).get_by_role("button", name="Try again")).to_be_focused()

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from app.collect.archives import unpack
+from app.collect.archives import glance, unpack
+from app.collect.formats import HEAD_BYTES
+from app.collect.layouts import read
 from app.collect.refusals import Refused
 from tests.collect import fixtures
 from tests.collect.fixtures import encoded, noise
@@ -33,8 +35,10 @@ def test_a_hostile_archive_harms_nothing(tmp_path: Path) -> None:
             "twin.png",
             "日本/猫.png",
             "broken.png",
+            "inner.zip",
         ]
     )
+    assert not next(found.path for found in unpacked.found if found.rel.name == "inner.zip").exists()
     assert {(left.found.rel.as_posix(), left.refusal.code) for left in unpacked.leftovers} == {
         ("link.png", "F08"),
         ("zeros.bmp", "F07"),
@@ -77,3 +81,34 @@ def test_names_that_become_equal_are_told_apart(tmp_path: Path) -> None:
         made.writestr("../x.png", encoded(noise(2)))
     found = unpack(tmp_path / "a.zip", tmp_path / "files", "a.zip").found
     assert [each.rel.as_posix() for each in found] == ["x.png", "x (2).png"]
+
+
+def test_every_member_is_there_by_name_and_small_unknown_ones_by_their_bytes(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as made:
+        made.writestr("photo", encoded(noise(1)))
+        made.writestr("noise", b"nothing")
+        made.writestr("a.tags", b"fox, red")
+        made.writestr("film.mp4", b"x" * 10)
+        made.writestr("cache.npz", b"x" * 200_000)
+    unpacked = unpack(tmp_path / "a.zip", tmp_path / "files", "a.zip")
+    assert {found.rel.name: found.path.exists() for found in unpacked.found} == {
+        "photo": True,
+        "noise": False,
+        "a.tags": True,
+        "film.mp4": False,
+        "cache.npz": False,
+    }
+    reading = read(unpacked.found)
+    assert [entry.picture.rel.name for entry in reading.entries] == ["photo"]
+    assert sorted(left.found.rel.name for left in reading.leftovers) == ["film.mp4", "noise"]
+
+
+def test_a_glance_writes_lists_and_no_picture(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as made:
+        made.writestr("a.png", encoded(noise(1)))
+        made.writestr("photo", encoded(noise(2)))
+        made.writestr("metadata.jsonl", "{}")
+    seen = glance(tmp_path / "a.zip", tmp_path / "files", "a.zip")
+    sizes = {found.rel.name: found.path.stat().st_size if found.path.exists() else 0 for found in seen.found}
+    assert sizes == {"a.png": 0, "photo": HEAD_BYTES, "metadata.jsonl": 2}
+    assert {rel.name for rel, size in seen.sizes.items() if size > 100} == {"a.png", "photo"}

@@ -11,9 +11,11 @@ import pytest
 from app.collect import blobs
 from app.collect.decode_child import Request
 from app.collect.decoders import Decoder, Decoders
+from app.collect.drawing import DrawWish
 from app.collect.masks import MaskWish
 from app.collect.refusals import Refused
 from app.config import Settings
+from app.contract.recipe import Recipe
 from app.errors import Unavailable
 from tests.collect import fixtures
 from tests.collect.fixtures import encoded, noise
@@ -103,6 +105,32 @@ def test_a_mask_becomes_grey_and_as_large_as_its_picture(settings: Settings) -> 
     decoders.close()
     assert (measured.width_px, measured.height_px, measured.facts.mode) == (128, 96, "L")
     assert blobs.blob_path(settings, measured.sha256, "png").is_file()
+
+
+def test_pages_have_a_child_of_their_own_while_all_others_are_busy(settings: Settings, fox: Path) -> None:
+    decoders = Decoders(settings, 1)
+    measured = decoders.measure(fox, "fox.png")
+    wish = DrawWish(sha256=measured.sha256, extension="png", recipe=Recipe(mirrored=True), side_px=320)
+    drawn: list[bool] = []
+
+    def draw() -> None:
+        drawn.append(decoders.draw(fox, "fox.png", wish))
+
+    page, waits = threading.Thread(target=draw), threading.Thread(target=decoders.measure, args=(fox, "fox.png"))
+    with decoders._lent() as busy:
+        waits.start()
+        page.start()
+        page.join(30)
+        assert drawn == [True]
+        assert waits.is_alive()
+        assert busy not in decoders._kept
+    waits.join(30)
+    assert not waits.is_alive()
+    children = [each.pid for each in (*decoders._idle, *decoders._kept)]
+    assert len(children) == 2
+    decoders.rest()
+    assert [each.pid for each in (*decoders._idle, *decoders._kept)] == [None, None]
+    decoders.close()
 
 
 def test_a_full_store_is_not_the_files_fault(settings: Settings, fox: Path) -> None:

@@ -103,6 +103,22 @@ def test_lists_of_addresses() -> None:
     assert quoted("/ä b?q=1") == "/%C3%A4%20b?q=1"
 
 
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("https://me:secret@a.example/1.png?q=a@b", "https://***@a.example/1.png?q=a@b"),
+        ("http://me:secret@a.example/1.png", "http://***@a.example/1.png"),
+        ("https://me:se/cret@a.example/1.png", "https://***@a.example/1.png"),
+        ("https://a.example/@me/1.png", "https://a.example/@me/1.png"),
+    ],
+)
+def test_no_password_is_kept_or_shown(line: str, shown: str, settings: Settings, tmp_path: Path) -> None:
+    assert read_urls(line) == (shown,)
+    gathered = UrlTask(line, tmp_path / "a", Decoders(settings, 1), Fetch(resolve=lambda host, port: [])).gather()
+    assert gathered.refusal is not None
+    assert "secret" not in repr((gathered.name, gathered.path, gathered.refusal.words))
+
+
 class Pages(http.server.BaseHTTPRequestHandler):
     """A web site with every way to misbehave."""
 

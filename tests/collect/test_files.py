@@ -65,7 +65,11 @@ def test_an_odd_folder_holds_nothing_up(settings: Settings, engine: Engine, proj
         "dangling.png": "refused",
         "loop.png": "refused",
         "endless.png": "refused",
+        "sub/up": "refused",
     }
+    assert [each.reason for each in outcomes if each.name == "sub/up"] == [
+        "up is a link to a folder, which is not followed. Import the folder that it leads to by itself."
+    ]
     with read(engine) as session:
         assert {row.name for row in images.training_rows(session, project_id)} == {"good.png", "b?d.png", "gnp.exe.png"}
     assert all(str(odd) not in outcome.reason for outcome in outcomes)
@@ -180,7 +184,11 @@ def test_a_folder_inside_that_cannot_be_read_is_named_before_and_after(
     settings: Settings, engine: Engine, project_id: int, locked: Path
 ) -> None:
     seen = look(locked)
-    assert (seen.pictures, seen.unreadable) == (1, ("open/shut too", "shut"))
+    assert (seen.pictures, seen.others) == (1, 2)
+    assert [line.partition(":")[0] for line in seen.left] == [
+        "The folder shut too cannot be read",
+        "The folder shut cannot be read",
+    ]
     outcomes = {outcome.name: outcome for outcome in take_all(settings, engine, project_id, locked)}
     assert {name: outcome.status for name, outcome in outcomes.items()} == {
         "good.png": "added",
@@ -201,6 +209,7 @@ def test_what_lies_in_such_a_folder_comes_in_once_it_can_be_read(
     (locked / "shut").chmod(0o700)
     jobs = ImportJobs(settings, engine)
     jobs.retry(1, ["shut", "open/shut too"])
+    finished(jobs, project_id)
     jobs.close()
     with read(engine) as session:
         rows = {item.name: (item.outcome, item.message) for item in imports.items(session, 1, imports.Wanted())}

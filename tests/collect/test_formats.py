@@ -2,7 +2,16 @@
 
 import pytest
 
-from app.collect.formats import has_lying_name, is_picture, left_out, unidentified
+from app.collect.formats import (
+    HEAD_BYTES,
+    begins_like_picture,
+    endless,
+    has_lying_name,
+    is_picture,
+    left_out,
+    unidentified,
+)
+from tests.collect.fixtures import encoded, noise
 
 
 @pytest.mark.parametrize(
@@ -24,6 +33,13 @@ def test_what_is_left_out_is_named_with_a_way_out(name: str, words: str) -> None
 
 def test_what_has_nothing_to_do_with_pictures_is_passed_over() -> None:
     assert [left_out(name) for name in ("a.txt", "a.png", "Thumbs.db", "a")] == [None] * 4
+    assert [endless(name) for name in ("a.txt", "a.png", "Thumbs.db", "LICENSE")] == [None] * 4
+
+
+def test_pictures_are_known_by_how_they_begin() -> None:
+    for container in ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"):
+        assert begins_like_picture(encoded(noise(1), container)[:HEAD_BYTES]), container
+    assert not any(map(begins_like_picture, (b"", b"BMW is a car", b"RIFF....AVI LIST", b"....ftypisom")))
 
 
 def test_names_and_their_formats() -> None:

@@ -186,7 +186,7 @@ def test_a_hostile_archive_comes_in_as_far_as_it_is_harmless(
     fixtures.hostile_zip(tmp_path / "evil.zip")
     outside = {path for path in tmp_path.rglob("*") if settings.data not in path.parents}
     progress = import_all(settings, engine, project_id, tmp_path / "evil.zip")
-    assert (progress.added, progress.refused_count) == (8, 3)
+    assert (progress.added, progress.refused_count) == (8, 4)
     assert {path for path in tmp_path.rglob("*") if settings.data not in path.parents} == outside
     assert not (folder_of(settings, progress.id) / "files").exists()
     with read(engine) as session:
@@ -234,9 +234,13 @@ def test_what_went_away_meanwhile_is_told(settings: Settings, engine: Engine, pr
     progress = import_all(settings, engine, project_id, folder)
     shutil.rmtree(folder)
     jobs = ImportJobs(settings, engine)
-    with pytest.raises(OSError, match="no longer there"):
-        jobs.retry(progress.id, ["a.png"])
+    jobs.retry(progress.id, ["a.png"])
+    after = finished(jobs, project_id)
     jobs.close()
+    rows = report(engine)
+    assert "it is no longer there" in rows["the import"].message
+    assert rows["a.png"].outcome == "refused"
+    assert (after.done, after.total, after.has_failed) == (1, 1, False)
 
 
 def test_sources_survive_being_remembered(tmp_path: Path) -> None:

@@ -264,6 +264,100 @@ def test_pictures_of_masks_are_pictures(make: Make) -> None:
     assert len(make({"masks/venice.png": "", "masks/tribal.png": "", "a.png": ""}).entries) == 3
 
 
+@pytest.mark.parametrize("path", ["/old/computer/set", "D:\\\\sets\\\\set", "set"])
+def test_a_list_inside_the_folder_that_it_names_is_understood(make: Make, path: str) -> None:
+    toml = f'[[datasets]]\n[[datasets.subsets]]\nimage_dir = "{path}"\nnum_repeats = 9\n'
+    concepts = [{"path": path.replace("\\\\", "\\"), "loss_weight": 0.5, "balancing": 9}]
+    reading = make({"dataset.toml": toml, "concepts.json": json.dumps(concepts), "a.png": ""})
+    assert [(each.repeats, each.weight) for each in reading.entries] == [(9, 0.5)]
+    assert told(reading) == []
+
+
+def test_captions_of_an_ending_that_a_toml_names_are_read(make: Make) -> None:
+    toml = '[general]\ncaption_extension = ".tags"\n[[datasets]]\n[[datasets.subsets]]\nimage_dir = "img"\n'
+    reading = make({"d.toml": toml, "img/a.png": "", "img/a.tags": "fox, red", "img/b.png": "", "img/b.txt": "b"})
+    found = by_name(reading)
+    assert (words(found["img/a.png"]), words(found["img/b.png"])) == (["fox, red"], ["b"])
+    assert reading.notes == ()
+
+
+def test_what_a_toml_sets_and_nobody_takes_over_is_told(make: Make) -> None:
+    toml = """
+[[datasets]]
+caption_prefix = "zzz, "
+  [[datasets.subsets]]
+  image_dir = "a"
+  class_tokens = "zzz fox"
+  alpha_mask = true
+  [[datasets.subsets]]
+  image_dir = "b"
+  class_tokens = "fox"
+"""
+    reading = make({"d.toml": toml, "a/a.png": "", "b/b.png": ""})
+    assert [note.partition(",")[0] for note in reading.notes] == [
+        "d.toml sets class_tokens (zzz fox",
+        "d.toml sets caption_prefix (zzz",
+        "d.toml sets alpha_mask",
+    ]
+    assert all(note.endswith(".") and "is not taken over. " in note for note in reading.notes)
+
+
+def test_images_that_are_switched_off_are_named(make: Make) -> None:
+    concepts = [
+        {"path": "on", "balancing_strategy": "SAMPLES", "balancing": 40},
+        {"name": "night", "path": "off", "enabled": False},
+    ]
+    files = {"on/a.png": "", "on/a-condlabel.png": "", "off/b.png": "", "off/c.png": "", "off/b-masklabel.png": ""}
+    reading = make({"concepts.json": json.dumps(concepts), **files})
+    assert list(by_name(reading)) == ["on/a.png"]
+    assert reading.notes == (
+        "1 image called …-condlabel is a control image of another tool, which nothing here trains with: "
+        "a-condlabel.png. To have it as an image of its own, rename it or move it elsewhere.",
+        "concepts.json balances the concept on by samples, which is not taken over: its repeats are 1. "
+        "Set the repeats of its images here.",
+        "concepts.json has the concept night switched off, so that its 2 images are left out: b.png, c.png. "
+        "Enable it there, or import its folder alone.",
+    )
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_a_table_set_apart_by_something_else_keeps_its_captions(make: Make, delimiter: str) -> None:
+    lines = ["File_Name; text ;license", 'a.png;"red; round, small";CC0']
+    table = "\n".join(line.replace(";", delimiter) for line in lines)
+    (found,) = make({"metadata.csv": table, "a.png": ""}).entries
+    assert (words(found), found.licence) == ([f"red{delimiter} round, small"], "CC0")
+
+
+@pytest.mark.parametrize("text", ["picture,text\na.png,red\n", "\n", "x" * 1_100_000])
+def test_a_table_that_names_no_image_is_told(make: Make, text: str) -> None:
+    reading = make({"metadata.csv": text, "a.png": "", "sub/metadata.csv": "picture,text\n"})
+    assert told(reading) == [("metadata.csv", "F10")]
+
+
+def test_a_picture_without_an_ending_comes_in_and_other_files_are_told(make: Make) -> None:
+    reading = make(
+        {
+            "photo": "",
+            "photo.txt": "a photo",
+            "IMG.2024": "",
+            "noise": "nothing that anybody knows",
+            "LICENSE": "x",
+            "a.ppm": "P6",
+            "a.pdf": "%PDF",
+            "a.zip": "PK",
+            "a.npz": "x",
+        }
+    )
+    found = by_name(reading)
+    assert sorted(found) == ["IMG.2024", "photo"]
+    assert words(found["photo"]) == ["a photo"]
+    assert told(reading) == [(name, "F03") for name in ("a.pdf", "a.ppm", "a.zip", "noise")]
+    assert all(left.refusal.hint for left in reading.leftovers)
+    assert reading.notes == (
+        "2 other files are passed over, being neither image nor caption nor a list of them: LICENSE, a.npz.",
+    )
+
+
 def test_what_lies_about_is_passed_over(make: Make, tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path)
     reading = make(

@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from app.collect.entries import Tree
-from app.collect.files import found_under
+from app.collect.files import MAX_NAME, found_under
 from app.collect.layouts_manifest import read
 
 
@@ -39,3 +41,27 @@ def test_another_tools_list_of_that_name(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"x")
     (tmp_path / "manifest.jsonl").write_text('{"file": "a.png", "caption": "a cat"}\n')
     assert read(Tree(found_under([tmp_path]).found)).patches == {}
+
+
+@pytest.mark.parametrize(
+    ("told", "name"),
+    [
+        ("猫.png", "猫.png"),
+        ("../../etc/cat.png", "cat.png"),
+        ("C:\\pictures\\cat.png", "cat.png"),
+        ("ca\x00t\n\u202e.png", "cat.png"),
+        ("x" * 1000 + ".png", "x" * (MAX_NAME - 4) + ".png"),
+        ("", ""),
+        ("..", ""),
+        ("pictures/..", ""),
+        ("\x1b\n ", ""),
+        (7, ""),
+        (None, ""),
+    ],
+)
+def test_a_name_is_a_bare_one(tmp_path: Path, told: object, name: str) -> None:
+    (tmp_path / "a.png").write_bytes(b"x")
+    line = {"file": "a.png", "sha256": "0", "original_name": told}
+    (tmp_path / "manifest.jsonl").write_text(json.dumps(line))
+    ((patch,),) = read(Tree(found_under([tmp_path]).found)).patches.values()
+    assert patch.name == name

@@ -8,9 +8,11 @@ from sqlalchemy import Engine, update
 
 from app.collect.blobs import blob_path
 from app.collect.facts import PictureFacts
-from app.collect.imports import ImportJobs, take_file
+from app.collect.imports import ImportJobs, ImportProgress, take_file
+from app.collect.measuring import waiting
 from app.collect.sources import MeasureSource
 from app.config import Settings
+from app.inspect.findings import Finding
 from app.inspect.reading import read_facts
 from app.inspect.rules import inspect
 from app.store import images, imports, measures, projects
@@ -70,11 +72,13 @@ def test_old_originals_are_named_then_measured(settings: Settings, engine: Engin
     assert facts_of(engine, before[1].sha256).bars == (0, 0, 0, 0)
     with read(engine) as session:
         assert images.training_rows(session, project_id) == before
-        assert measures.count(session, project_id) == 1
+        assert waiting(session, settings, project_id) == []
         items = imports.items(session, import_id, Wanted("known", limit=10))
-        rules = {each.rule for each in inspect(read_facts(session, settings, project_id))}
+        findings = inspect(read_facts(session, settings, project_id))
+    rules = {each.rule: each.name for each in findings}
     assert [item.image_id for item in items] == [before[0].id, before[1].id]
-    assert {"bars", "unmeasured", "original-missing"} <= rules
+    assert (rules["bars"], rules["original-missing"]) == ("film.png", "gone.png")
+    assert not {"unmeasured", "original-unreadable"} & rules.keys()
 
 
 def test_an_image_that_was_removed_meanwhile_stays_away(settings: Settings, engine: Engine, project_id: int) -> None:
@@ -102,4 +106,60 @@ def test_the_same_file_once_more_brings_what_was_not_measured(
     of_old(engine)
     assert take_file(settings, engine, project_id, "film.png", data).status == "known"
     with read(engine) as session:
-        assert measures.count(session, project_id) == 0
+        assert waiting(session, settings, project_id) == []
+
+
+def measure_all(settings: Settings, engine: Engine, project_id: int) -> ImportProgress:
+    """Look at what is not measured, and say how that ended."""
+    jobs = ImportJobs(settings, engine)
+    try:
+        jobs.start_source(project_id, MeasureSource(project_id=project_id))
+        return finished(jobs, project_id)
+    finally:
+        jobs.close()
+
+
+def unreadable(settings: Settings, engine: Engine, project_id: int) -> list[Finding]:
+    with read(engine) as session:
+        found = inspect(read_facts(session, settings, project_id))
+    return [each for each in found if each.rule in ("original-unreadable", "unmeasured")]
+
+
+def test_a_damaged_original_is_named_once_and_adding_it_again_puts_it_right(
+    settings: Settings, engine: Engine, project_id: int
+) -> None:
+    data = film()
+    image_id = take_file(settings, engine, project_id, "film.png", data).image_id
+    of_old(engine)
+    with read(engine) as session:
+        (row,) = images.training_rows(session, project_id)
+    blob_path(settings, row.sha256, row.extension).write_bytes(data[:2000])
+    assert measure_all(settings, engine, project_id).refused_count == 1
+    (finding,) = unreadable(settings, engine, project_id)
+    assert (finding.rule, finding.severity, finding.name, finding.image_id) == (
+        "original-unreadable", "error", "film.png", image_id,
+    )  # fmt: skip
+    assert finding.reason.startswith("It cannot be read as an image: it is cut off (")
+    assert "Add the same file again" in finding.fix
+    assert facts_of(engine, row.sha256).sharpness == 9.5
+    assert measure_all(settings, engine, project_id).total == 0
+    assert take_file(settings, engine, project_id, "film.png", data).status == "known"
+    assert blob_path(settings, row.sha256, row.extension).read_bytes() == data
+    assert unreadable(settings, engine, project_id) == []
+    assert facts_of(engine, row.sha256).bars == pytest.approx((0, 0.15, 0, 0.15))
+
+
+def test_a_file_that_is_put_back_is_looked_at_again(settings: Settings, engine: Engine, project_id: int) -> None:
+    data = film()
+    take_file(settings, engine, project_id, "film.png", data)
+    of_old(engine)
+    with read(engine) as session:
+        (row,) = images.training_rows(session, project_id)
+    original = blob_path(settings, row.sha256, row.extension)
+    original.unlink()
+    assert measure_all(settings, engine, project_id).refused_count == 1
+    assert unreadable(settings, engine, project_id) == []
+    original.write_bytes(data)
+    assert [each.rule for each in unreadable(settings, engine, project_id)] == ["unmeasured"]
+    assert measure_all(settings, engine, project_id).known == 1
+    assert unreadable(settings, engine, project_id) == []

@@ -106,8 +106,47 @@ async def test_a_caption_file_never_replaces_words(http: httpx.AsyncClient, stor
     await drop(http, project_id, "fox.txt", b"first")
     status, part = await drop(http, project_id, "fox.txt", b"second")
     assert status == 200
-    assert "was kept" in part.one("span", class_="upload-reason").text
+    assert "fox.png has other words already" in part.one("span", class_="upload-reason").text
     assert rows(store, project_id)[0].caption == "first"
+    asked = await http.get(part.all("a")[0].attrs["href"])
+    assert [each.text for each in Html(asked.text).all("p", class_="question-text")] == ["first", "second"]
+
+
+async def test_the_end_of_a_drop_joins_what_its_own_images_left(
+    http: httpx.AsyncClient, store: Engine, project_id: int, htmx: dict[str, str]
+) -> None:
+    url = f"/projects/{project_id}/images"
+
+    async def send(drop: str, files: dict[str, bytes]) -> Html:
+        for name, data in files.items():
+            await http.post(url, content=data, headers=htmx | {"X-File-Name": name, "X-Drop": drop})
+        return Html((await http.post(f"{url}/dropped", data={"drop": drop}, headers=htmx)).text)
+
+    await send("x", {"1.png": picture(1), "2.png": picture(2)})
+    told = await send("y", {"1.txt": b"of y", "2.txt": b"two", "stray.txt": b"of none", "1.png": picture(3)})
+    assert [(row.name, row.caption) for row in rows(store, project_id)] == [
+        ("1.png", None),
+        ("2.png", "two"),
+        ("1.png", "of y"),
+    ]
+    assert told.one("div").attrs["data-captioned"] == "2"
+    statuses = {each.attrs["data-status"] for each in told.all("li", class_="upload")}
+    assert statuses == {"captioned", "waiting"}
+    assert [each.text for each in told.all("p", class_="image-tile-caption")] == ["two"]
+    gone = await http.post("/projects/77/images/dropped", data={"drop": "y"}, headers=htmx)
+    assert gone.status_code == 404
+
+
+async def test_an_image_whose_sending_failed_gets_its_words_later(
+    http: httpx.AsyncClient, store: Engine, project_id: int, htmx: dict[str, str]
+) -> None:
+    url = f"/projects/{project_id}/images"
+    await drop(http, project_id, "ä 1.png", picture(1))
+    headers = htmx | {"X-File-Name": quote("ä 1.txt"), "X-Drop": "y"}
+    await http.post(url, content=b"of y", headers=headers)
+    await http.post(f"{url}/dropped", data={"drop": "y", "unsent": f"{quote('ä 1.png')}\nother.png"}, headers=htmx)
+    await drop(http, project_id, "ä 1.png", picture(2))
+    assert [row.caption for row in rows(store, project_id)] == [None, "of y"]
 
 
 async def test_a_file_for_a_project_that_is_gone_is_refused(http: httpx.AsyncClient, settings: Settings) -> None:
@@ -115,6 +154,15 @@ async def test_a_file_for_a_project_that_is_gone_is_refused(http: httpx.AsyncCli
     assert status == 404
     assert "There is no project 77" in part.one("div", **{"data-error": ""}).text
     assert not list(settings.blobs.rglob("*.png"))
+
+
+async def test_a_plain_form_keeps_its_words_to_its_own_images(
+    http: httpx.AsyncClient, store: Engine, project_id: int
+) -> None:
+    url = f"/projects/{project_id}/images"
+    await http.post(url, files=[("files", ("1.png", picture(1)))])
+    await http.post(url, files=[("files", ("1.txt", b"words")), ("files", ("1.png", picture(2)))])
+    assert [row.caption for row in rows(store, project_id)] == [None, "words"]
 
 
 async def test_a_plain_form_brings_several_files_and_names_the_bad_ones(
@@ -269,6 +317,22 @@ async def test_repeats_are_set_and_shown(
     assert page.one("span", class_="image-tile-mark").text == "4×"
 
 
+async def test_whoever_drops_changes_or_removes_an_image_stands_in_the_history(
+    http: httpx.AsyncClient, store: Engine, project_id: int
+) -> None:
+    http.cookies.set("studio-name", "Zo%C3%AB")
+    for number in range(2):
+        await drop(http, project_id, f"{number}.png", picture(number))
+    await drop(http, project_id, "clear.png", clear_picture(1))
+    await http.post(f"/projects/{project_id}/images/alpha", data={"ground": "grey", "use": "mask"})
+    await http.post("/images/1/repeats", data={"repeats": "3"})
+    await http.post("/images/1/remove")
+    await http.post(f"/projects/{project_id}/images/remove", data={"image": "2"})
+    with read(store) as session:
+        told = {(each.verb, each.by) for each in history.entries(session, project_id)}
+    assert told == {(verb, "Zoë") for verb in ("add", "update", "recipe", "repeats", "remove")}
+
+
 def clear_picture(seed: int) -> bytes:
     """A picture with transparent parts."""
     image = Image.new("RGBA", (64, 64), (255, 0, 255, 0))
@@ -304,5 +368,21 @@ async def test_transparency_is_asked_about_once(
         edits = [each for each in history.entries(session, project_id) if each.verb in ("recipe", "update")]
     assert {each.noun for each in edits} == {"image", "project"}
     assert len({each.batch for each in edits}) == 1
+
+
+async def test_transparent_parts_that_were_set_by_hand_are_kept_and_told(
+    http: httpx.AsyncClient, store: Engine, project_id: int, htmx: dict[str, str]
+) -> None:
+    url = f"/projects/{project_id}/images/alpha"
+    await drop(http, project_id, "own.png", clear_picture(1))
+    await drop(http, project_id, "other.png", clear_picture(2))
+    await http.post(url, data={"ground": "grey"}, headers=htmx)
+    row = rows(store, project_id)[0]
+    own = {"step": "colour", "revision": row.revision, "background": "#112233", "alpha": "mask"}
+    assert (await http.post(f"/images/{row.id}/polish/step", data=own)).status_code == 303
+    assert "set by hand keep" in (await http.get(f"{url}?change=true")).text
+    answer = await http.post(url, data={"ground": "black"}, headers=htmx)
+    assert "filled with black. 1 differs: set by hand, or brought back." in answer.text
+    assert [each.recipe.background for each in rows(store, project_id)] == ["#112233", "#000000"]
     assert (await http.post(url, data={"ground": "white"})).status_code == 303
     assert "2 images have transparent parts, filled with white." in (await http.get(url)).text

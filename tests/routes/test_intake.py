@@ -1,7 +1,7 @@
 """The ways in: look into a path, copy in the background, cancel, archives, addresses, another project."""
 
 import zipfile
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import anyio
@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from app.collect.imports import take_file
 from app.config import Settings
-from app.store import images, projects
+from app.store import history, images, imports, projects
 from app.store.db import read, write
 from app.store.models import Caption
 from tests.drawing import picture
@@ -51,7 +51,8 @@ async def test_looking_says_what_would_come_and_copies_nothing(
     answer = await http.post(url, data={"path": f' "{folder}" ', "step": "look"}, headers=htmx)
     part = Html(answer.text)
     assert answer.status_code == 200
-    assert "4 images, 2 captions, 1 other file" in part.source
+    assert "4 images, 2 with a caption" in part.source
+    assert "1 other file is passed over" in part.one("div", id="left-out").text
     assert "The originals stay where they are" in part.source
     assert part.one("button", value="import").text == "Import 4 images"
     assert part.one("input", id="path").attrs["value"] == str(folder)
@@ -172,6 +173,68 @@ async def test_an_archive_comes_in_through_the_browser(
     assert not list((settings.data / "imports" / "staging").iterdir())
 
 
+async def test_an_archive_is_refused_before_it_is_read_while_an_import_is_under_way(
+    http: httpx.AsyncClient, store: Engine, settings: Settings, project_id: int, htmx: dict[str, str]
+) -> None:
+    read_so_far = []
+
+    async def body() -> AsyncIterator[bytes]:
+        for number in range(3):
+            read_so_far.append(number)
+            yield b"x"
+
+    with write(store) as session:
+        imports.create(session, project_id, "{}", "you")
+    headers = htmx | {"X-File-Name": "a.zip"}
+    answer = await http.post(f"/projects/{project_id}/images/archive", content=body(), headers=headers)
+    assert (answer.status_code, read_so_far) == (409, [])
+    assert "under way" in answer.text
+    assert not (settings.data / "imports" / "staging").exists()
+    missing = await http.post("/projects/99/images/archive", content=body(), headers=headers)
+    assert (missing.status_code, read_so_far) == (404, [])
+
+
+async def test_what_an_archive_is_read_as_is_told_before_and_after(
+    http: httpx.AsyncClient, project_id: int, htmx: dict[str, str], tmp_path: Path
+) -> None:
+    archive = tmp_path / "set.zip"
+    with zipfile.ZipFile(archive, "w") as made:
+        made.writestr("5_fox/a.png", picture(1))
+        made.writestr("5_fox/a.txt", "a fox")
+        made.writestr("film.mp4", "x")
+        made.writestr("cache.npz", "x")
+    url = f"/projects/{project_id}/images/folder"
+    part = Html((await http.post(url, data={"path": str(archive), "step": "look"}, headers=htmx)).text)
+    assert "1 image, 1 with a caption, 1 left out" in part.source
+    assert "kohya folder 5_fox: 5 repeats, class fox" in part.source
+    left = part.one("div", id="left-out").text
+    assert "film.mp4 is a video file" in left
+    assert "1 other file is passed over" in left
+    await http.post(url, data={"path": str(archive), "looked": str(archive), "step": "import"})
+    await finished(http, project_id)
+    report = (await http.get("/imports/1")).text
+    assert "kohya folder 5_fox: 5 repeats, class fox" in report
+    assert "1 other file is passed over" in report
+    assert "film.mp4 is a video file" in report
+
+
+async def test_addresses_are_not_tried_again_once_fetching_is_off(
+    http: httpx.AsyncClient, project_id: int, htmx: dict[str, str]
+) -> None:
+    url = f"/projects/{project_id}/images/urls"
+    await http.post(f"{url}/switch", data={"is_on": "true"})
+    begun = await http.post(url, data={"urls": "https://me:secret@127.0.0.1/a.png"})
+    await finished(http, project_id)
+    report = begun.headers["location"]
+    await http.post(f"{url}/switch", data={"is_on": "false"})
+    plain, part = [await http.post(f"{report}/retry", headers=headers) for headers in ({}, htmx)]
+    assert (plain.status_code, part.status_code) == (409, 200)
+    for answer in (plain, part):
+        assert "Fetching from addresses is off" in answer.text
+        assert Html(answer.text).one("a", id="to-switch").attrs["href"] == url
+        assert "secret" not in answer.text
+
+
 async def test_addresses_are_off_until_switched_on(http: httpx.AsyncClient, project_id: int) -> None:
     url = f"/projects/{project_id}/images/urls"
     sent = {"urls": "https://127.0.0.1/a.png\n# a note\n\nhttp://example.org/b.png"}
@@ -214,3 +277,29 @@ async def test_another_projects_images_come_with_all_that_is_theirs(
     await http.post(url, data={"other": str(other)})
     await finished(http, project_id)
     assert "Already here" in (await http.get(started.headers["location"].replace("1", "2"))).text
+
+
+async def test_whoever_brings_images_stands_in_the_history(
+    http: httpx.AsyncClient, store: Engine, settings: Settings, project_id: int, folder: Path, tmp_path: Path
+) -> None:
+    with write(store) as session:
+        other = projects.create(session, "Other", "style", "", None).id
+    take_file(settings, store, other, "other.png", picture(7))
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as made:
+        made.writestr("zipped.png", picture(8))
+    url = f"/projects/{project_id}/images"
+    http.cookies.set("studio-name", "Zo%C3%AB")
+    await http.post(f"{url}/folder", data={"path": str(folder), "looked": str(folder), "step": "import"})
+    await finished(http, project_id)
+    body = (tmp_path / "a.zip").read_bytes()
+    await http.post(f"{url}/archive", content=body, headers={"X-File-Name": "a.zip"})
+    await finished(http, project_id)
+    await http.post(f"{url}/urls/switch", data={"is_on": "true"})
+    await http.post(f"{url}/urls", data={"urls": "https://127.0.0.1/a.png"})
+    await finished(http, project_id)
+    await http.post(f"{url}/copy", data={"other": str(other)})
+    await finished(http, project_id)
+    with read(store) as session:
+        assert [row.by for row in imports.listed(session, project_id)] == ["Zoë"] * 4
+        added = [each for each in history.entries(session, project_id) if each.verb == "add"]
+        assert (len(added), {each.by for each in history.entries(session, project_id)}) == (5, {"Zoë"})

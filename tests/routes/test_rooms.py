@@ -23,6 +23,7 @@ PAGES = [
     ("/images/{image}/polish", "Images", "true"),
     ("/images/{image}/frames", "Images", "true"),
     ("/images/{image}/polish/copy", "Images", "true"),
+    ("/projects/{project}/bars", "Images", "true"),
     ("/images/{image}/mask", "Images", "true"),
     ("/projects/{project}/subjects", "Subjects", "page"),
     ("/projects/{project}/held-out", "Held-out", "page"),
