@@ -90,6 +90,8 @@ SMALL_WITH_TEXT: dict[str, Value] = {
     "optimization.text_encoder_learning_rate": 1e-3,
 }
 """A figure has more to be learnt than a hand has, and its word must come to mean it."""
+LONGER_WITH_TEXT = 5 / 3
+"""So much longer a miniature takes to know a figure, and to copy it: measured in tests/bench/calibration.json."""
 SMALL_THOROUGH: dict[str, Value] = {
     "network.rank": 32,
     "network.alpha": 32.0,
@@ -137,7 +139,9 @@ def _values(
     made_for: tuple[PurposeKey, FamilyKey], resolution_px: int, length: Length, image_count: int, held_out: int
 ) -> dict[str, Value]:
     family, is_small = made_for[1], resolution_px < SMALL_BASE_PX
-    steps, rank = _shortened(length.small_steps if is_small else length.steps, image_count), length.rank
+    has_text = bool(RECIPES[made_for].get("optimization.text_encoder_learning_rate"))
+    small_steps = round(length.small_steps * (LONGER_WITH_TEXT if has_text else 1))
+    steps, rank = _shortened(small_steps if is_small else length.steps, image_count), length.rank
     every = max(5, round(steps / 6 / 5) * 5)
     values: dict[str, Value] = {
         "network.rank": rank,
@@ -166,7 +170,7 @@ def _values(
     values |= RECIPES[made_for]
     if is_small:
         values |= SMALL
-        if RECIPES[made_for].get("optimization.text_encoder_learning_rate"):
+        if has_text:
             values |= SMALL_WITH_TEXT
         if length.key == "thorough":
             values |= SMALL_THOROUGH

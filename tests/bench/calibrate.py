@@ -64,6 +64,7 @@ def cases() -> dict[str, Case]:
     meadow = [replace(scene, place="on grass") for scene in pebblo.SCENES]
     unsaid = [(name, data, text.removesuffix("on grass").rstrip(", ")) for name, data, text in pebblo.drawings(meadow)]
     long = {"optimization.steps": 1500, "saving.every_steps": 500, "sampling.every_steps": 1500}
+    earlier = {"optimization.steps": 600, "optimization.warmup_steps": 30, "saving.every_steps": 100}
     short = {"optimization.steps": 15, "saving.every_steps": 15, "sampling.every_steps": 15}
     return {
         "style-underfit": Case("underfit", "15 steps", "style", "openmoji", emoji, short),
@@ -72,7 +73,7 @@ def cases() -> dict[str, Case]:
         "character-underfit": Case("underfit", "15 steps", "character", "pebblo", figures, short),
         "character-good": Case("good", "the preset", "character", "pebblo", figures),
         "character-overfit": Case("overfit", "4 pictures, 1,500 steps", "character", "pebblo", figures[:4], long),
-        "character-biased": Case("biased", "always on grass, never said", "character", "pebblo", unsaid),
+        "character-biased": Case("biased", "always on grass, never said", "character", "pebblo", unsaid, earlier),
     }
 
 
