@@ -206,3 +206,10 @@ document.addEventListener("click", (event) => {
   if (opener) byId(opener.dataset.open).showModal();
   if (event.target.closest("[data-close]") || event.target.matches("dialog.dialog")) event.target.closest("dialog")?.close();
 });
+
+// What was typed before the scripts were there counts as typed now.
+addEventListener("load", () => {
+  for (const field of document.querySelectorAll("form:is([hx-trigger*=input], :has([hx-trigger*=input])) :is(input:not([type=file]), textarea)")) {
+    if (field.value !== field.defaultValue) field.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+});

@@ -64,7 +64,9 @@ async function sendPart(sending, { path, body }) {
 async function begin({ address, drop, sent, signal, told, leftOut }) {
   if (!sent) throw new Error(leftOut[0] ?? "There is no file in it.");
   for (;;) {
-    const request = await post(`${address}/import`, { body: new URLSearchParams({ drop, files: sent }), signal });
+    // Not broken off: nobody would know whether the import had begun.
+    if (signal.aborted) throw new Error(UNANSWERED);
+    const request = await post(`${address}/import`, { body: new URLSearchParams({ drop, files: sent }) });
     if (request.status < 300) return;
     if (request.status !== 409) throw new Error(`${reason(request)} What had been sent is deleted.`);
     told(1, "Waits for the import under way");

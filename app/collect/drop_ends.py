@@ -9,7 +9,7 @@ from app.collect.dropped import WAITS, Dropper, Outcome
 from app.collect.joining import join_item
 from app.collect.pending import Pending, Waiting, is_exact
 from app.collect.sidecars import folded, is_caption, sidecar_names
-from app.store import imports
+from app.store import images, imports
 from app.store.db import read, write
 from app.store.imports import NewItem, Wanted
 from app.store.models import ImportItem
@@ -74,7 +74,7 @@ def end_drop(dropper: Dropper, unsent: Sequence[str] = ()) -> Ended:
 
 def _end_caption(dropper: Dropper, session: Session, pictures: Pictures, waiting: Waiting, ended: Ended) -> None:
     found = pictures.of_caption(waiting.name)
-    here = [item for item in found if item.image_id is not None]
+    here = _present(dropper, session, found)
     if here and is_exact(waiting.name, here[0].name):
         # Each of them looked for its captions when it came in.
         ended.captioned += 1
@@ -104,10 +104,18 @@ def _give_earlier_words(dropper: Dropper, pictures: Pictures, item: ImportItem, 
     """Give an image of the drop the captions that waited for it since earlier drops."""
     earlier = Pending(dropper.pending.folder)
     for waiting in earlier.nearest_to(item.name) if item.image_id is not None else ():
-        mine = [each for each in pictures.of_caption(waiting.name) if each.image_id is not None]
         with write(dropper.engine) as session:
-            _join(dropper, session, mine, waiting, ended)
-        waiting.path.unlink(missing_ok=True)
+            here = _present(dropper, session, pictures.of_caption(waiting.name))
+            _join(dropper, session, here, waiting, ended)
+        if here:
+            waiting.path.unlink(missing_ok=True)
+
+
+def _present(dropper: Dropper, session: Session, items: Sequence[ImportItem]) -> list[ImportItem]:
+    """Those whose image came in and is still here: somebody may have removed it before the end."""
+    ids = [item.image_id for item in items if item.image_id is not None]
+    present = images.present(session, dropper.project_id, ids)
+    return [item for item in items if item.image_id in present]
 
 
 def _join(dropper: Dropper, session: Session, items: Sequence[ImportItem], waiting: Waiting, ended: Ended) -> None:

@@ -49,11 +49,6 @@ class PictureFacts(BaseModel):
         """Whether its colours are inks."""
         return self.mode == "CMYK"
 
-    @property
-    def is_palette(self) -> bool:
-        """Whether its pixels are numbers of a colour table."""
-        return self.mode in ("P", "PA")
-
     def to_json(self) -> str:
         """Only what differs from a plain picture."""
         return self.model_dump_json(exclude_defaults=True)

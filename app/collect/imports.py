@@ -128,6 +128,8 @@ class ImportJobs:
             with write(self._engine) as session:
                 row = imports.get(session, import_id)
                 self._refuse_second(imports.listed(session, row.project_id))
+                if row.status == "done":
+                    raise Conflict("This import has come to its end.", "Import the same again to take in what is new.")
                 check_switch(session, row.source)
                 imports.clear_trouble(session, import_id)
                 imports.set_status(session, import_id, "running")
@@ -284,14 +286,15 @@ class ImportJobs:
 
     def _run(self, row: Import) -> None:
         self._current = row.id
-        cancelled = self._cancelled[row.id]
+        cancelled, is_ours = self._cancelled[row.id], True
         try:
             if not self._closing.is_set():
-                run_one(self._workshop(row.id), row)
+                is_ours = run_one(self._workshop(row.id), row) is not None
         except AppError as error:
             log.warning("an import ended: %s %s", error.message, error.hint)
         finally:
-            self._leave(row.id, is_kept_for_later=self._closing.is_set() and not cancelled.is_set())
+            if is_ours:
+                self._leave(row.id, is_kept_for_later=self._closing.is_set() and not cancelled.is_set())
             self._current = None
             self._unpacked.pop(row.id, None)
             self._waiting.pop(row.id, None)

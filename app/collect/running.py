@@ -58,14 +58,14 @@ def import_paths(
         decoders.close()
 
 
-def run_one(workshop: Workshop, row: Import, tell: Tell | None = None) -> bool:
-    """Run an import unless another process does, and write down how it ended; False when it broke off.
+def run_one(workshop: Workshop, row: Import, tell: Tell | None = None) -> bool | None:
+    """Run an import and write down how it ended; False when it broke off, None when another process runs it.
 
     Where refused files of it are tried again, that is done alone, and it stands as it stood before.
     """
     with _own(workshop) as is_ours:
         if not is_ours:
-            return True
+            return None
         job = Job(workshop, row, workshop.watch.is_over, tell)
         retry = retries.remembered(workshop.folder)
         is_whole = job.retry(retry.names) if retry else job.run()

@@ -1,6 +1,7 @@
 """Folders that a browser sends file by file: gathered under the data folder until they are imported as by path."""
 
 import hashlib
+import re
 import shutil
 import time
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ from app.errors import Invalid, Unavailable
 
 MAX_DEPTH = 32
 ABANDONED_S = 24 * 3600
+SIGNS = re.compile(r'[<>:"|?*]')
+"""Signs that some systems keep for drives, streams and patterns."""
 DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
 """Names that some systems keep for devices, with whatever ending."""
 
@@ -37,17 +40,21 @@ class SentFolders:
         self._root = settings.data / "imports" / "sent"
         self._lock = Lock()
         self._sendings: dict[Path, Sending] = {}
+        self._discarded: set[Path] = set()
 
     def take(self, project_id: int, drop: str, name: str, staged: Path) -> None:
         """Move a file that came to its place in its folder.
 
-        Raises Refused for a name that cannot be kept, Unavailable when the folder is larger than may come in.
+        Raises Refused for a name that cannot be kept, Unavailable when the folder is larger than may come in, or was
+        discarded.
         """
         rel = sent_name(name)
         size_bytes = staged.stat().st_size
         with self._lock:
             self._forget_abandoned()
             folder = self._folder(project_id, drop)
+            if folder in self._discarded:
+                raise Unavailable("This folder was given up.", "Add it again.")
             sending = self._sendings.setdefault(folder, Sending())
             _check_room(sending, size_bytes, staged)
             target = folder / rel
@@ -83,7 +90,10 @@ class SentFolders:
     def discard(self, project_id: int, drop: str) -> None:
         """Delete what has come of a folder."""
         with self._lock:
-            self._delete(self._folder(project_id, drop))
+            folder = self._folder(project_id, drop)
+            # A file that was on its way would bring the folder back.
+            self._discarded.add(folder)
+            self._delete(folder)
 
     def clear(self) -> None:
         """Delete what came before the studio ended: no page goes on sending it."""
@@ -125,7 +135,7 @@ def label_of_sent(roots: Sequence[Path]) -> str:
 
 def _harmless(part: str) -> str:
     # Some systems drop dots and spaces at the end of a name.
-    part = part.rstrip(". ") or part
+    part = SIGNS.sub("_", part.rstrip(". ") or part)
     bare, dot, rest = part.partition(".")
     return f"{bare}_{dot}{rest}" if bare.strip().lower() in DEVICES else part
 

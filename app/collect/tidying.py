@@ -33,7 +33,7 @@ def tidy(settings: Settings, engine: Engine, is_over: Callable[[], bool] = lambd
     try:
         if gone := sweep(settings, engine, is_over):
             log.info("Deleted %s copies of images that no page shows any more.", f"{gone:,}")
-    except (AppError, OSError, SQLAlchemyError) as error:
+    except (AppError, OSError, SQLAlchemyError, ValueError) as error:
         log.warning("Old copies of images were not deleted: %s.", error)
 
 
@@ -56,7 +56,11 @@ def _sweep_folder(folder: Path, settings: Settings, engine: Engine) -> int:
     spent: list[Path] = []
     now_s = time.time()
     for path in folder.iterdir():
-        age_s = now_s - path.stat().st_mtime
+        try:
+            age_s = now_s - path.stat().st_mtime
+        except FileNotFoundError:
+            # Written to its end, and so renamed, in this moment.
+            continue
         if (copy := COPY.match(path.name)) and age_s > KEPT_S:
             old[copy[1]].append(path)
         elif HALF_WRITTEN.match(path.name) and age_s > DAY_S:

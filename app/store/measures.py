@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.contract.buckets import Size
@@ -44,11 +44,6 @@ def unmeasured(session: Session, project_id: int, image_ids: Sequence[int] | Non
     if image_ids is not None:
         query = query.where(Image.id.in_(image_ids))
     return [Unmeasured(*row) for row in session.execute(query)]
-
-
-def count(session: Session, project_id: int) -> int:
-    """How many images of a project were not measured wholly."""
-    return session.scalar(select(func.count(Image.id)).where(_lacking(project_id))) or 0
 
 
 def _lacking(project_id: int) -> ColumnElement[bool]:

@@ -218,6 +218,7 @@ def test_a_recipe_is_copied_to_the_chosen(page: Page) -> None:
     page.wait_for_load_state()
     page.keyboard.press("Control+z")
     expect(page.locator("#done")).to_contain_text("Undone: 1 image is as before.")
+    page.wait_for_load_state()
     page.locator(".image-tile a").first.focus()
     page.keyboard.press("Space")
     page.get_by_role("button", name="Apply to 1 image", exact=True).click()

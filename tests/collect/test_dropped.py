@@ -321,3 +321,14 @@ def test_a_question_says_that_words_stand_meanwhile(page: Page, engine: Engine) 
     with read(engine) as session:
         (item,) = imports.items(session, 2, Wanted("question"))
     assert (item.hint, item.image_id) == (STANDS, outcome.image_id)
+
+
+def test_words_of_an_image_that_is_removed_before_the_end_wait_for_it(page: Page) -> None:
+    page.drop("earlier", {"Fox.txt": b"a fox"})
+    for name, data in (("cat.txt", b"a cat"), ("Cat.png", PICTURES[0]), ("fox.png", PICTURES[1])):
+        page.send("x", name, data)
+    with write(page.engine) as session:
+        for row in images.training_rows(session, page.project_id):
+            images.remove(session, row.id, "you")
+    page.end("x")
+    assert page.waiting == ["Fox.txt", "cat.txt"]

@@ -5,11 +5,13 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from sqlalchemy import Engine
 
 from app.collect.archives import Watch
 from app.collect.decoders import Decoders
 from app.collect.fetch import Fetch
+from app.collect.imports import ImportJobs
 from app.collect.plans import Workshop
 from app.collect.running import folder_of, import_paths, run_one
 from app.collect.sources import source_of, told_of
@@ -18,6 +20,7 @@ from app.store import images, imports, projects
 from app.store.db import read, write
 from app.store.models import Import
 from tests.drawing import picture
+from tests.studio import until
 
 
 @pytest.fixture
@@ -73,3 +76,24 @@ def test_what_it_was_read_as_and_what_is_left_out_are_kept(
     read_as, notes = told_of(row.source)
     assert read_as == ("kohya folder 3_fox: 3 repeats, class fox",)
     assert notes == ("1 other file is passed over, being neither image nor caption nor a list of them: notes.md.",)
+
+
+def test_what_another_process_runs_is_left_to_it(
+    settings: Settings, engine: Engine, project_id: int, archive: Path
+) -> None:
+    with write(engine) as session:
+        other = projects.create(session, "Dogs", "style", "", None).id
+    row, behind = begun(engine, project_id, archive), begun(engine, other, archive)
+    folder = folder_of(settings, row.id)
+    folder.mkdir(parents=True)
+
+    def status(import_id: int) -> str:
+        with read(engine) as session:
+            return imports.get(session, import_id).status
+
+    jobs = ImportJobs(settings, engine)
+    with FileLock(folder / ".lock"):
+        jobs.resume()
+        until(lambda: status(behind.id) == "done", "the import behind it", 60)
+    jobs.close()
+    assert status(row.id) == "running"

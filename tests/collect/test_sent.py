@@ -22,6 +22,8 @@ from app.errors import Invalid, Unavailable
         ("Com1/AUX", "Com1_/AUX_"),
         ("X/1.png. ", "X/1.png"),
         ("X/犬.png", "X/犬.png"),
+        ("D:evil/y:s.png", "D_evil/y_s.png"),
+        ('X/a<b>"c|?*.png', "X/a_b__c___.png"),
     ],
 )
 def test_a_name_leads_nowhere_else(name: str, kept: str) -> None:
@@ -102,3 +104,12 @@ def test_a_folder_that_nobody_goes_on_sending_is_deleted(
     monkeypatch.setattr(sent, "ABANDONED_S", -1)
     put(folders, tmp_path, "two", "X/1.png")
     assert len(list((settings.data / "imports" / "sent").rglob("*.png"))) == 1
+
+
+def test_a_file_that_was_on_its_way_brings_no_discarded_folder_back(settings: Settings, tmp_path: Path) -> None:
+    folders = SentFolders(settings)
+    put(folders, tmp_path, "one", "X/1.png")
+    folders.discard(1, "one")
+    with pytest.raises(Unavailable, match="given up"):
+        put(folders, tmp_path, "one", "X/2.png")
+    assert not list(settings.data.rglob("*.png"))

@@ -187,6 +187,9 @@ async def test_a_cancelled_import_goes_on_from_its_report(
     with read(store) as session:
         assert len(images.training_rows(session, project_id)) == 150
     assert "done" in (await http.get("/imports/1/report")).text
+    # A page that was left open still offers it.
+    assert (await http.post("/imports/1/go-on")).status_code == 409
+    assert "done" in (await http.get("/imports/1/report")).text
 
 
 async def test_files_of_one_drop_share_a_report(http: httpx.AsyncClient, project_id: int, htmx: dict[str, str]) -> None:
