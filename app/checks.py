@@ -37,8 +37,9 @@ def checks(pytest_arguments: list[str]) -> list[Check]:
         Check("format", ("ruff", "format", "--check", ".")),
         Check("lint", ("ruff", "check", ".")),
         Check("types", ("mypy",)),
-        # A file's tests stay together: many share a server, a browser or a trained run.
-        Check("tests", ("pytest", "-n", "auto", "--dist", "loadfile", *pytest_arguments)),
+        # A file's tests stay together: many share a server, a browser or a trained run. One process more than there are
+        # cores, since those of a browser wait for the most part.
+        Check("tests", ("pytest", "-n", str((os.cpu_count() or 1) + 1), "--dist", "loadfile", *pytest_arguments)),
     ]
 
 

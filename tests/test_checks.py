@@ -11,7 +11,7 @@ from app.checks import Check, checks, find_chromium, lacks, run
 def test_every_check_is_there_and_pytest_gets_the_arguments() -> None:
     made = checks(["-k", "one"])
     assert [check.name for check in made] == ["format", "lint", "types", "tests"]
-    assert made[-1].command == ("pytest", "-n", "auto", "--dist", "loadfile", "-k", "one")
+    assert made[-1].command[-4:] == ("--dist", "loadfile", "-k", "one")
 
 
 def test_a_failed_check_is_told_from_a_good_one(capfd: pytest.CaptureFixture[str]) -> None:

@@ -128,9 +128,9 @@ class ImportJobs:
             with write(self._engine) as session:
                 row = imports.get(session, import_id)
                 self._refuse_second(imports.listed(session, row.project_id))
+                check_switch(session, row.source)
                 if row.status == "done":
                     raise Conflict("This import has come to its end.", "Import the same again to take in what is new.")
-                check_switch(session, row.source)
                 imports.clear_trouble(session, import_id)
                 imports.set_status(session, import_id, "running")
             retries.forget(folder_of(self._settings, import_id))
