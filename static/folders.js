@@ -22,7 +22,11 @@ export class Cancelled extends Error {}
 
 // Send the files and begin their import; `told` hears how far it is. Resolves with the reasons of what was left out.
 export async function sendFolder(files, { address, rules, signal, told }) {
-  const sending = { drop: newWord(), address, signal, told, leftOut: [], sent: 0, bytes: 0, total: 0 };
+  const stop = new AbortController();
+  signal.addEventListener("abort", () => stop.abort());
+  // Once one has failed the others are broken off, and say nothing any more.
+  const tell = (...words) => !stop.signal.aborted && told(...words);
+  const sending = { drop: newWord(), address, signal: stop.signal, told: tell, leftOut: [], sent: 0, bytes: 0, total: 0 };
   const parts = files.map(({ file, path }) => ({ path, body: part(file, path, rules) }));
   sending.total = parts.reduce((sum, { body }) => sum + body.size, 0) || 1;
   sending.files = parts.length;
@@ -31,6 +35,7 @@ export async function sendFolder(files, { address, rules, signal, told }) {
     await inParallel(parts, (item) => sendPart(sending, item));
     await begin(sending);
   } catch (error) {
+    stop.abort();
     await post(`${address}/discard`, { body: new URLSearchParams({ drop: sending.drop }) }).catch(() => {});
     throw signal.aborted ? new Cancelled("Cancelled: none of it was added, and what had been sent is deleted.") : error;
   } finally {

@@ -1,5 +1,5 @@
 // The mask editor. The canvas is red where nothing is learned: how opaque its pixels are is the mask, upside down.
-import { showClash } from "./mask-clash.js";
+import { returnToMine, showClash } from "./mask-clash.js";
 import { fetched, packed } from "./mask-file.js";
 import { hold } from "./turns.js";
 
@@ -253,6 +253,7 @@ const say = (text, tone = "warn") => document.dispatchEvent(new CustomEvent("toa
 // Saving
 async function save() {
   if (isUnread) return say("The mask that this image has could not be read. Load the page again before you change it.", "bad");
+  returnToMine();
   const body = new FormData(byId("mask-form"));
   body.append("is_drawn", "1");
   body.append("mask", await packed(leftOut(), W, H), "mask.png");

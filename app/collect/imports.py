@@ -293,11 +293,15 @@ class ImportJobs:
         except AppError as error:
             log.warning("an import ended: %s %s", error.message, error.hint)
         finally:
-            if is_ours:
-                self._leave(row.id, is_kept_for_later=self._closing.is_set() and not cancelled.is_set())
+            with self._lock:
+                # Its end shows before this: whoever goes on with it meanwhile has begun it anew.
+                is_latest = self._cancelled[row.id] is cancelled
+                if is_ours and is_latest:
+                    self._leave(row.id, is_kept_for_later=self._closing.is_set() and not cancelled.is_set())
+                if is_latest:
+                    self._waiting.pop(row.id, None)
             self._current = None
             self._unpacked.pop(row.id, None)
-            self._waiting.pop(row.id, None)
             self.decoders.rest()
 
     def _end_waiting(self, import_id: int) -> None:

@@ -126,15 +126,26 @@ function clash(id, entry, op, body) {
   entry.conflict = { text: body.text ?? "", by: body.by ?? "somebody" };
 }
 
-// Somebody set the very field meanwhile: what stands there stays, and is said.
+// Somebody set the very field meanwhile: what stands there stays, and is said. Fields beside it are sent again.
 function giveWay(id, entry, op, body) {
-  entry.ops.splice(entry.ops.indexOf(op), 1);
+  const now = { ...body.fields, reviewed: body.fields.reviewed_by ? "on" : "off" };
+  const isFree = (name) => !(name in now) || [op.was[`was_${name}`], op.fields[name]].map(String).includes(String(now[name]));
+  const all = Object.keys(op.fields);
+  const free = all.filter(isFree);
+  const rest = free.length && free.length < all.length ? [only(op, free)] : [];
+  entry.ops.splice(entry.ops.indexOf(op), 1, ...rest);
   change(id, { ...body.fields, ...unsavedOf(id) });
   toast(reason({ body }), "warn");
   if (entry.ops.length) return;
   entry.state = "saved";
   savedAt ??= new Date().toISOString();
   entries.delete(id);
+}
+
+function only(op, names) {
+  const part = (from, keys) => Object.fromEntries(keys.filter((key) => key in from).map((key) => [key, from[key]]));
+  const shown = names.map((name) => (name === "reviewed" ? "reviewed_by" : name));
+  return { ...op, fields: part(op.fields, names), values: part(op.values, shown), was: part(op.was, names.map((name) => `was_${name}`)) };
 }
 
 function failed(entry, answer) {

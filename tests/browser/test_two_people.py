@@ -29,11 +29,14 @@ def test_the_field_that_somebody_set_meanwhile_stays_and_is_said(context: Browse
     with httpx.Client(base_url=idle_studio.address, headers=own, timeout=30) as bob:
         assert bob.post("/images/1/label/fields", data={"repeats": "5"}).status_code == 200
         assert bob.post("/images/2/label", data={"text": "hare, snow"}).status_code == 200
-    press_at_once(page, "+", "+")
+    press_at_once(page, "+", "+", "v")
     expect(page.locator("#toasts")).to_contain_text("bob set the repeats of 000.png to 5 in the meantime")
     expect(page.locator("#fact-repeats")).to_have_text("5 ×")
     all_saved(page)
-    assert stored(idle_studio)[0][0] == 5
+    # What was set beside it holds.
+    assert stored(idle_studio)[0][:2] == (5, "held-out")
+    press_at_once(page, "v")
+    until_served(page, lambda: stored(idle_studio)[0][1] == "train", "the split", 60)
     # Now it is changed knowingly, three times in one breath; the first is still on its way at the third.
     saving = Held(page, "**/label/fields")
     press_at_once(page, "+", "+", "+", "y")
